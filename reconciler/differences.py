@@ -1,0 +1,46 @@
+"""What differs between two small documents, in lines that people read. Never for sets of ids (see IdSet)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_MAXIMUM = 40
+
+
+def describe(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    """One line for each leaf that differs: `path: old → new`, `path: added …`, `path: removed …`.
+
+    Args:
+        before, after: JSON-like documents. Lists are compared in order.
+
+    Returns:
+        lines in order of their path; empty when the documents are equal; at most 40, then a count.
+    """
+    if before == after:
+        return ()
+    from deepdiff import DeepDiff  # noqa: PLC0415 - 140 ms of import that most runs never need
+
+    tree = DeepDiff(before, after, view="tree", verbose_level=2, threshold_to_diff_deeper=0)
+    lines = sorted(_line(kind, level) for kind, levels in tree.items() for level in levels)
+    if len(lines) > _MAXIMUM:
+        lines = [*lines[:_MAXIMUM], f"… and {len(lines) - _MAXIMUM} more differences"]
+    return tuple(lines)
+
+
+def _line(kind: str, level: Any) -> str:
+    where = _path(level.path(output_format="list"))
+    if kind.endswith("_added"):
+        return f"{where}: added {_value(level.t2)}"
+    if kind.endswith("_removed"):
+        return f"{where}: removed {_value(level.t1)}"
+    return f"{where}: {_value(level.t1)} → {_value(level.t2)}"
+
+
+def _path(parts: list[Any]) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts).lstrip(".") or "document"
+
+
+def _value(value: Any) -> str:
+    text = "none" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 120 else f"{text[:117]}…"

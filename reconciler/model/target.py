@@ -1,0 +1,54 @@
+"""Which index is meant: an index of an account at an API origin."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
+
+#: The origin of every loopback address: a rehearsal on one port is the same world as on another.
+LOOPBACK = "loopback"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One index. `origin` as `origin_of` gives it, `account_id` 32 hex characters, `index` 1 to 64 bytes."""
+
+    origin: str
+    account_id: str
+    index: str
+
+    def __str__(self) -> str:
+        return f"{self.account_id}/{self.index}"
+
+
+def is_loopback(host: str) -> bool:
+    """True for localhost and for addresses in 127.0.0.0/8 and ::1."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin_of(base_url: str) -> str:
+    """The origin that a log of the state is pinned to: scheme, host and port, or LOOPBACK.
+
+    The path is left out: a proxy that adds one is still the same service.
+
+    Raises:
+        ValueError: not an http or https URL with a host.
+    """
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"not an http(s) URL: {base_url!r}")
+    if is_loopback(parts.hostname):
+        return LOOPBACK
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port is None else f":{parts.port}"
+    if (parts.scheme, parts.port) in (("https", 443), ("http", 80)):
+        port = ""
+    return f"{parts.scheme}://{host}{port}"

@@ -1,0 +1,196 @@
+"""What the state remembers, as values: targets, batches, declarations, runs, and every id's status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from reconciler.model.desired import declaration_document
+from reconciler.model.idset import IdSet
+from reconciler.model.target import Target
+
+
+class Status(StrEnum):
+    """Life of a tombstone.
+
+    UNRESOLVED: an intent is recorded, no answer. ACCEPTED: the service gave a mutation id.
+    PROCESSED: the service applied that mutation. VERIFIED: a read after that found the id missing.
+    REAPPEARED: a later read found it present. RELEASED: no longer declared; history.
+    """
+
+    UNRESOLVED = "unresolved"
+    ACCEPTED = "accepted"
+    PROCESSED = "processed"
+    VERIFIED = "verified"
+    REAPPEARED = "reappeared"
+    RELEASED = "released"
+
+
+#: A batch the service answered with a definite no: nothing was deleted, no tombstone comes of it.
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclarationRecord:
+    """A declaration as it was when last applied. `number` is unique in the log; a change gets a new number."""
+
+    number: int
+    target: int
+    manifest: str
+    line: int
+    ordinal: int
+    reason: str
+    until: str | None
+    sources: tuple[Mapping[str, Any], ...]
+    prefixes: tuple[Mapping[str, Any], ...]
+    limits: Mapping[str, Any]
+    at: str
+
+    def document(self) -> dict[str, Any]:
+        """What people compare: see `declaration_document`."""
+        prefixes = [str(prefix["text"]) for prefix in self.prefixes]
+        return declaration_document(self.reason, self.until, self.sources, prefixes)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One batch of the log.
+
+    Attributes:
+        number: unique in the log.
+        target: number of the target.
+        run: the run that sent it.
+        declared: (numbers of declarations, ids): which declarations each id came from.
+        intent: place of the intent in the log, a number that grows along the log (see `place`).
+        submitted_at: RFC 3339, when the intent was recorded.
+        accepted: place of the acceptance, None while there is none.
+        mutation_id: as the service gave it, None while there is none.
+        attempts: requests made for it that the log knows of.
+        status: a Status, or REJECTED.
+        settled_at: RFC 3339 of the last change of status.
+        unknown: an attempt ended without a usable answer; the service may hold a mutation nobody knows.
+        accepted_at: RFC 3339 of the acceptance frame; None while there is none.
+    """
+
+    number: int
+    target: int
+    run: str
+    declared: tuple[tuple[tuple[int, ...], IdSet], ...]
+    intent: int
+    submitted_at: str
+    accepted: int | None = None
+    mutation_id: str | None = None
+    attempts: int = 0
+    status: str = Status.UNRESOLVED
+    settled_at: str = ""
+    unknown: bool = False
+    accepted_at: str | None = None
+    processed_at: str | None = None
+
+    @property
+    def ids(self) -> IdSet:
+        """All ids of the batch."""
+        return IdSet.union(ids for _, ids in self.declared)
+
+
+@dataclass(frozen=True)
+class TargetRecord:
+    """One target of the log.
+
+    Attributes:
+        created_on: the pin, as the service gave it; None until it was seen.
+        closed: the index was re-created since: these tombstones are history.
+        batches: in order of the log.
+        by_status: the ids of each status; an id has exactly one, that of the last batch or event naming it.
+        by_declaration: (numbers of declarations, ids) of every id that is not released.
+    """
+
+    number: int
+    target: Target
+    created_on: str | None = None
+    closed: bool = False
+    batches: tuple[BatchRecord, ...] = ()
+    by_status: Mapping[Status, IdSet] = field(default_factory=dict)
+    by_declaration: tuple[tuple[tuple[int, ...], IdSet], ...] = ()
+
+    def ids(self, *statuses: Status) -> IdSet:
+        """The ids that have one of `statuses`."""
+        return IdSet.union(self.by_status.get(status, IdSet()) for status in statuses)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run of the log: who held the state, where, since when, until when, for what.
+
+    Attributes:
+        started: position of its first frame.
+        start_head: hash of the frame before its first: where its plan was checked.
+        lease_seconds: how long it holds the state after its last frame.
+        last_frame_at: RFC 3339.
+        outcome: as `run_finished` says; None while it is open; "fenced" when taken over.
+    """
+
+    run: str
+    command: str
+    actor: str
+    host: str
+    boot_id: str
+    pid: int
+    job: str
+    fingerprint: str
+    started: int
+    started_at: str
+    lease_seconds: float
+    last_frame_at: str
+    last_frame: int
+    outcome: str | None = None
+    start_head: str = ""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The state, folded. Empty (`lineage` "") when there is none.
+
+    Attributes:
+        position: of the last frame; 0 when there is none.
+        head: hash of the last frame; 64 zeros when there is none.
+        origin: the API origin the log is pinned to; None before its first run.
+        targets: by number.
+        declarations: by number.
+        runs: in order of the log.
+        unknown_kinds: kinds of events that this version does not know: such a log is not written.
+        moved_to: the store this log was moved to; None while it lives here.
+        next_batch: the next free batch number.
+        requests: (RFC 3339, requests made) of the frames, newest last, for the budget; only the tail is kept.
+    """
+
+    lineage: str = ""
+    position: int = 0
+    head: str = "0" * 64
+    origin: str | None = None
+    targets: Mapping[int, TargetRecord] = field(default_factory=dict)
+    declarations: Mapping[int, DeclarationRecord] = field(default_factory=dict)
+    runs: tuple[RunRecord, ...] = ()
+    unknown_kinds: tuple[str, ...] = ()
+    moved_to: str | None = None
+    next_batch: int = 1
+    requests: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def open_run(self) -> RunRecord | None:
+        """The run that holds the state, None when it is free."""
+        return self.runs[-1] if self.runs and self.runs[-1].outcome is None else None
+
+    def live(self, target: Target) -> TargetRecord | None:
+        """The record of `target` that is not closed; None when the state does not know it."""
+        for record in self.targets.values():
+            if record.target == target and not record.closed:
+                return record
+        return None
+
+
+def place(position: int, event: int) -> int:
+    """One number for the `event`-th event (from 0) of frame `position`: it grows along the log."""
+    return position * 1_000_000 + event
