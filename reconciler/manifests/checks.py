@@ -1,0 +1,148 @@
+"""What an id must be, checked a block at a time.
+
+A block without anything remarkable costs a few passes in C; only a block with something in it is looked
+at id by id. Findings about single ids are listed up to a number and counted beyond it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconciler.model.diagnostic import Diagnostic, Position, Severity
+
+#: The service's limit for an id, and so for a prefix that could match one: bytes of UTF-8.
+MAX_ID_BYTES = 64
+#: Single findings of one kind in one list are listed up to this number, then counted.
+LISTED = 20
+#: Quotations of untrusted text are cut to this many characters.
+_QUOTED = 80
+
+#: Controls, formatting such as bidi marks, and the separators of lines and paragraphs.
+_INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
+
+
+class Block(Protocol):
+    """Some ids as they were read, and where."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids, in the order of the file."""
+
+    def place(self, number: int) -> tuple[int, int]:
+        """(line, column), both from 1, of the id at `number` in `ids`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """A block of a file that has one id a line; `lines[n]` is the line of the n-th."""
+
+    ids: Sequence[str]
+    lines: Sequence[int]
+
+    def place(self, number: int) -> tuple[int, int]:
+        """See Block."""
+        return self.lines[number], 1
+
+
+def quoted(text: str) -> str:
+    """`text` in quotation marks, cut to 80 characters; halves of surrogate pairs become escapes."""
+    cut = text if len(text) <= _QUOTED else text[: _QUOTED - 1] + "…"
+    return '"' + cut.encode("utf-8", "backslashreplace").decode() + '"'
+
+
+class Findings:
+    """Diagnostics about the single ids of one list; `whole` is the place of the list itself."""
+
+    def __init__(self, path: str, whole: Position) -> None:
+        self._path = path
+        self._whole = whole
+        self._counts: Counter[tuple[Severity, str]] = Counter()
+        self._listed: list[Diagnostic] = []
+
+    def add(self, severity: Severity, code: str, place: tuple[int, int], summary: str, detail: str = "") -> None:
+        """Note one finding."""
+        self._counts[severity, code] += 1
+        if self._counts[severity, code] <= LISTED:
+            self._listed.append(Diagnostic(severity, code, summary, detail, Position(self._path, *place)))
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """What was listed, and for each kind that overflowed one more that says how many there are."""
+        return self._listed + [
+            Diagnostic(severity, code, f"…and {count - LISTED} more like this in the same list", "", self._whole)
+            for (severity, code), count in self._counts.items()
+            if count > LISTED
+        ]
+
+
+def usable(block: Block, findings: Findings) -> Sequence[str]:
+    """The ids of `block` that can be sent. Everything remarkable goes to `findings`."""
+    if not block.ids or _unremarkable(block.ids):
+        return block.ids
+    return [id_ for n, id_ in enumerate(block.ids) if _examine(id_, block, n, findings)]
+
+
+def _unremarkable(ids: Sequence[str]) -> bool:
+    shortest, longest = min(map(len, ids)), max(map(len, ids))
+    if not shortest or longest > MAX_ID_BYTES:
+        return False
+    joined = "".join(ids)
+    # The only white space that counts as printable is the blank.
+    if not joined.isprintable() or (" " in joined and any(i[0] == " " or i[-1] == " " for i in ids)):
+        return False
+    if longest * 4 <= MAX_ID_BYTES or joined.isascii():
+        return True
+    return max(len(i.encode()) for i in ids) <= MAX_ID_BYTES
+
+
+def _examine(id_: str, block: Block, number: int, findings: Findings) -> bool:
+    """True when `id_` can be sent."""
+    problem = _problem(id_)
+    if problem:
+        findings.add(Severity.ERROR, problem[0], block.place(number), problem[1], problem[2])
+        return False
+    for code, found in remarks(id_):
+        findings.add(Severity.WARNING, code, block.place(number), f"id {quoted(id_)} {found}", ADVICE[code])
+    return True
+
+
+def _problem(id_: str) -> tuple[str, str, str] | None:
+    """Why `id_` cannot be the id of a vector: code, summary, detail."""
+    if not id_:
+        return "empty-id", "an id is empty", "An id has 1 to 64 bytes. Remove it."
+    try:
+        size = len(id_.encode())
+    except UnicodeEncodeError:
+        return (
+            "invalid-unicode",
+            f"id {quoted(id_)} holds half of a surrogate pair",
+            "Such text has no UTF-8. Write the character itself.",
+        )
+    if size > MAX_ID_BYTES:
+        return (
+            "id-too-long",
+            f"id {quoted(id_)} has {size} bytes ({len(id_)} characters); the limit is {MAX_ID_BYTES} bytes",
+            "Vectorize holds no id longer than 64 bytes of UTF-8: this cannot be the id of a vector.",
+        )
+    return None
+
+
+#: What to do about a remark, by its code.
+ADVICE = {
+    "white-space": "It is kept as it is written. Remove it unless the id of the vector has it.",
+    "control-character": "It is kept as it is written. Check that the id of the vector has it.",
+}
+
+
+def remarks(text: str) -> list[tuple[str, str]]:
+    """What is unusual about an id or a prefix: pairs (code, what was found)."""
+    found = []
+    if text != text.strip():
+        found.append(("white-space", "has white space at an end"))
+    invisible = next((c for c in text if unicodedata.category(c) in _INVISIBLE), None)
+    if invisible is not None:
+        found.append(("control-character", f"holds the control character U+{ord(invisible):04X}"))
+    return found
