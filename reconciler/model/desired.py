@@ -187,7 +187,9 @@ class Desired:
 
     def of(self, target: Target) -> DesiredTarget:
         """What is declared of `target`; an empty one when nothing is."""
-        for each in self.targets:
-            if each.target == target:
-                return each
-        return DesiredTarget(target, (), (), tuple(k for k in self.keeps if k.covers(target)))
+        found = self._by_target.get(target)
+        return found or DesiredTarget(target, (), (), tuple(k for k in self.keeps if k.covers(target)))
+
+    @cached_property
+    def _by_target(self) -> dict[Target, DesiredTarget]:
+        return {each.target: each for each in self.targets}

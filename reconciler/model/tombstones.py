@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from reconciler.model.desired import declaration_document
@@ -185,10 +186,11 @@ class Projection:
 
     def live(self, target: Target) -> TargetRecord | None:
         """The record of `target` that is not closed; None when the state does not know it."""
-        for record in self.targets.values():
-            if record.target == target and not record.closed:
-                return record
-        return None
+        return self._live.get(target)
+
+    @cached_property
+    def _live(self) -> dict[Target, TargetRecord]:
+        return {record.target: record for record in self.targets.values() if not record.closed}
 
 
 def place(position: int, event: int) -> int:

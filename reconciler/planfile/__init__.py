@@ -1,0 +1,95 @@
+"""Plan files: a plan as JSON, written so that nobody else reads it, read as if an attacker had written it.
+
+The file is the document that `plan --format json` prints. It is pure ASCII, so no terminal and no encoding is
+hurt by an id in it; ids stand one a line, so that two plans compare well line by line.
+
+What reading refuses, with the place in the file: another major version, keys given twice, numbers that are not
+numbers, nesting without end, anything that does not fit the schema, ids that cannot be ids, an id or an index
+twice, counts and flags that its own actions do not bear out. Keys that this version does not know are ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.errors import PlanFileError
+from reconciler.model.plan import Plan
+from reconciler.planfile.decoding import SavedPlan, decode
+from reconciler.planfile.encoding import encode
+
+__all__ = ["SavedPlan", "decode", "encode", "read", "write"]
+
+
+def read(path: str | Path) -> SavedPlan:
+    """The plan in the file `path`.
+
+    Raises:
+        PlanFileError: it cannot be read, or `decode` refuses it.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        hint = "Make it with `reconciler plan --out FILE`."
+        raise PlanFileError(f"{path}: there is no such plan file", hint=hint) from None
+    except IsADirectoryError:
+        raise PlanFileError(f"{path}: is a folder, not a plan file") from None
+    except (OSError, ValueError) as problem:
+        raise PlanFileError(f"{path}: cannot be read: {_reason(problem)}") from None
+    return decode(data, path=str(path))
+
+
+def write(
+    path: str | Path,
+    plan: Plan,
+    *,
+    tool_version: str,
+    created_at: datetime,
+    paths: Sequence[str] = (),
+    only: str | None = None,
+) -> None:
+    """Save a plan: mode 0600, and whole or not at all. An older file of that name is replaced.
+
+    A symbolic link, a device or a pipe of that name is refused: replacing one is never what was meant, and
+    writing through one would let whoever made it choose the file.
+
+    Raises:
+        PlanFileError: it cannot be written; whatever stood there before still does.
+    """
+    target = Path(path)
+    chunks = encode(plan, tool_version=tool_version, created_at=created_at, paths=paths, only=only)
+    try:
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(target.lstat().st_mode):
+                raise PlanFileError(f"{path}: is not an ordinary file", hint="Name a new file for the plan.")
+        _replace(target, chunks)
+    except (OSError, ValueError) as problem:
+        raise PlanFileError(f"{path}: the plan cannot be saved: {_reason(problem)}") from None
+
+
+def _replace(target: Path, chunks: Iterable[str]) -> None:
+    # mkstemp creates it with mode 0600 under a name nobody can guess, and never opens what is there already.
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    try:
+        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as stream:
+            stream.writelines(chunks)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _reason(problem: Exception) -> str:
+    return (problem.strerror if isinstance(problem, OSError) else None) or str(problem)

@@ -1,0 +1,308 @@
+"""Text becomes a plan again, and nothing that the text does not bear out is believed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from typing import Any
+
+from reconciler.clock import parse_timestamp
+from reconciler.errors import PlanFileError
+from reconciler.model.desired import FileDigest
+from reconciler.model.diagnostic import Diagnostic, Position, Severity
+from reconciler.model.idset import IdSet
+from reconciler.model.plan import (
+    FORMAT_VERSION,
+    Action,
+    ActionKind,
+    ActionSource,
+    IndexPlan,
+    Plan,
+    PrefixPlan,
+    StateRef,
+    Summary,
+)
+from reconciler.model.target import Target
+from reconciler.resources import schema
+
+#: Bytes of UTF-8 in an id or in the name of an index.
+_MAX_NAME_BYTES = 64
+
+#: This major version; a higher minor one only adds keys.
+_KNOWN_VERSIONS = rf"{FORMAT_VERSION.partition('.')[0]}\.[0-9]{{1,6}}"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """A plan that was read from a file, and how it was made.
+
+    Attributes:
+        created_at: to the millisecond.
+        paths: the PATHS it was planned for; none = those of the configuration.
+        only: the one index it covers, None for all.
+    """
+
+    plan: Plan
+    tool_version: str
+    created_at: datetime
+    paths: tuple[str, ...] = ()
+    only: str | None = None
+
+
+def decode(data: bytes, *, path: str) -> SavedPlan:
+    """The plan in `data`, equal to the one that was encoded.
+
+    Args:
+        data: the bytes of a plan file. Untrusted.
+        path: how messages name the file.
+
+    Raises:
+        PlanFileError: it is no plan that this version can use; the message names the file and the place.
+    """
+    try:
+        document = _parse(data)
+        _check_version(document)
+        taken = _take_ids(document)
+        _check_structure(document)
+        return _saved_plan(document, taken)
+    except _Unusable as problem:
+        raise PlanFileError(f"{path}: {problem}", hint=problem.hint) from None
+
+
+class _Unusable(Exception):
+    """What is wrong with a plan file, and what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    if not data.strip():
+        raise _Unusable("the file is empty, not a plan", "Was it cut short? Make it again with plan --out.")
+    if data.startswith(b'{"v":') and b'"prev":' in data[:100]:
+        raise _Unusable("this is a state, not a plan file", "Give the state with --state, and the plan file here.")
+    try:
+        document = json.loads(
+            data.decode(),
+            object_pairs_hook=_unique,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except UnicodeDecodeError as problem:
+        raise _Unusable(f"not UTF-8 at byte {problem.start:,}, not a plan file") from None
+    except json.JSONDecodeError as problem:
+        raise _Unusable(f"line {problem.lineno}, column {problem.colno}: not JSON: {problem.msg}") from None
+    except RecursionError:
+        raise _Unusable("nested too deeply to be a plan") from None
+    except ValueError as problem:  # an integer of more digits than Python converts
+        raise _Unusable(f"not a plan file: {problem}") from None
+    if not isinstance(document, dict):
+        raise _Unusable("not a plan file: a plan is a JSON object")
+    return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise _Unusable(f"the key {twice[:80]!r} is given twice in one object")
+    return made
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise _Unusable(f"{text[:40]} is not a number that a plan may hold")
+    return number
+
+
+def _check_version(document: dict[str, Any]) -> None:
+    version = document.get("format_version")
+    if not isinstance(version, str):
+        raise _Unusable(
+            "format_version is missing: not a plan file", "Make one with `reconciler plan --out FILE`."
+        )
+    if re.fullmatch(_KNOWN_VERSIONS, version) is None:
+        raise _Unusable(
+            f"plan format {version[:20]!r} is not known to this version, which reads {FORMAT_VERSION}",
+            "Make the plan again with this version, or use the version that made it.",
+        )
+
+
+def _take_ids(document: dict[str, Any]) -> dict[tuple[int, int], list[Any]]:
+    """Move the lists of ids out of the document: the schema's validator would take minutes over a million.
+
+    Returns:
+        the lists by number of the index and of the action; an empty list stands in for each.
+    """
+    taken: dict[tuple[int, int], list[Any]] = {}
+    for number, index in enumerate(_list(document.get("indexes"))):
+        for place, action in enumerate(_list(index.get("actions") if isinstance(index, dict) else None)):
+            if isinstance(action, dict) and isinstance(action.get("ids"), list):
+                taken[number, place] = action["ids"]
+                action["ids"] = []
+    return taken
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _check_structure(document: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 80 ms of import that only reading a plan needs
+
+    problem = next(Draft202012Validator(schema("plan")).iter_errors(document), None)
+    if problem is not None:
+        place = problem.json_path.removeprefix("$").removeprefix(".") or "the document"
+        # The validator quotes the whole value it complains of.
+        said = (
+            problem.message
+            if len(problem.message) <= 200
+            else f"{problem.message[:100]} … {problem.message[-90:]}"
+        )
+        raise _Unusable(f"{place}: {said}")
+
+
+def _saved_plan(document: Json, taken: Mapping[tuple[int, int], list[Any]]) -> SavedPlan:
+    indexes = tuple(
+        _index(each, number, [taken[number, place] for place in range(len(each["actions"]))])
+        for number, each in enumerate(document["indexes"])
+    )
+    state = document["state"]
+    plan = Plan(
+        fingerprint=document["fingerprint"],
+        state=StateRef(state["lineage"], int(state["position"]), state["head"]),
+        files=tuple(FileDigest(each["path"], each["sha256"]) for each in document["manifests"]),
+        observed=document["observed"],
+        complete=document["complete"],
+        summary=_summary(document["summary"]),
+        indexes=indexes,
+        diagnostics=tuple(_diagnostic(each) for each in document["diagnostics"]),
+        least_seconds=document["least_seconds"],
+        limits=document["limits"],
+        unresolved_prefixes=any(prefix.count is None for index in indexes for prefix in index.prefixes),
+    )
+    _check_whole(plan, document)
+    try:
+        created_at = parse_timestamp(document["created_at"])
+    except ValueError:
+        raise _Unusable("created_at: not a date and time with a zone") from None
+    return SavedPlan(plan, document["tool_version"], created_at, tuple(document["paths"]), document["only"])
+
+
+def _check_whole(plan: Plan, document: Json) -> None:
+    """A file edited by hand, or by an attacker, must not show a reviewer other numbers than it holds."""
+    targets = Counter(index.target for index in plan.indexes)
+    for target, count in targets.items():
+        if count > 1:
+            raise _Unusable(f"indexes: {target} is there {count} times")
+    if plan.summary != Summary.total(index.summary for index in plan.indexes):
+        raise _Unusable("summary: not the sum of its indexes' summaries", _ALTERED)
+    for name, derived in (("errored", plan.errored), ("applyable", plan.applyable)):
+        if document[name] is not derived:
+            raise _Unusable(f"{name}: says {document[name]}, but what the plan holds says {derived}", _ALTERED)
+    if plan.complete and plan.unresolved_prefixes:
+        raise _Unusable("complete: says True, but a prefix was never listed", _ALTERED)
+
+
+_ALTERED = "The file was altered after it was made. Make it again with `reconciler plan --out FILE`."
+
+
+def _index(raw: Json, number: int, ids: list[list[Any]]) -> IndexPlan:
+    where = f"indexes[{number}]"
+    _check_name(raw["index"], f"{where}.index")
+    actions = tuple(
+        _action(each, ids[place], f"{where}.actions[{place}]") for place, each in enumerate(raw["actions"])
+    )
+    summary = _summary(raw["summary"])
+    counts: Counter[ActionKind] = Counter()
+    for action in actions:
+        counts[action.kind] += len(action.ids)
+    for kind in ActionKind:
+        # Unchanged ids are counted in the plan and not listed.
+        if kind is not ActionKind.UNCHANGED and summary.of(kind) != counts[kind]:
+            said = f"says {summary.of(kind):,}, but the actions hold {counts[kind]:,}"
+            raise _Unusable(f"{where}.summary.{kind.value}: {said}", _ALTERED)
+    if len(IdSet.union(action.ids for action in actions)) != counts.total():
+        raise _Unusable(f"{where}.actions: an id stands in two actions", _ALTERED)
+    return IndexPlan(
+        target=Target(raw["origin"], raw["account_id"], raw["index"]),
+        created_on=raw["created_on"],
+        summary=summary,
+        actions=actions,
+        prefixes=tuple(
+            PrefixPlan(each["text"], each["path"], int(each["line"]), _integer(each["count"]), each["digest"])
+            for each in raw["prefixes"]
+        ),
+        live_count=_integer(raw["live_count"]),
+        percent=raw["percent"],
+        kept=int(raw["kept"]),
+        observed_created_on=raw["observed_created_on"],
+    )
+
+
+def _action(raw: Json, ids: list[Any], where: str) -> Action:
+    kind = ActionKind(raw["action"])
+    if kind is ActionKind.UNCHANGED:
+        raise _Unusable(f"{where}.action: unchanged ids are counted, not listed")
+    sources = tuple(ActionSource(s["path"], int(s["line"]), s["reason"]) for s in raw["sources"])
+    return Action(kind, raw["reason"], sources, _ids(ids, f"{where}.ids"))
+
+
+def _ids(ids: list[Any], where: str) -> IdSet:
+    """The ids, checked in bulk; which of them is wrong is looked for only when one is."""
+    try:
+        sizes = set(map(len, map(str.encode, ids)))
+        made = IdSet.of(ids)
+    except (TypeError, UnicodeEncodeError):
+        sizes, made = {0}, IdSet()
+    if sizes and not (min(sizes) >= 1 and max(sizes) <= _MAX_NAME_BYTES):
+        for place, each in enumerate(ids):
+            _check_name(each, f"{where}[{place}]")
+    if len(made) != len(ids):
+        twice = Counter(ids).most_common(1)[0][0]
+        raise _Unusable(f"{where}: {twice!r} is there twice")
+    return made
+
+
+def _check_name(name: Any, where: str) -> None:
+    if not isinstance(name, str):
+        raise _Unusable(f"{where}: not a string")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise _Unusable(f"{where}: half of a surrogate pair, which UTF-8 does not know") from None
+    if not 1 <= size <= _MAX_NAME_BYTES:
+        raise _Unusable(f"{where}: {size:,} bytes of UTF-8, must be 1 to {_MAX_NAME_BYTES}")
+
+
+def _summary(raw: Json) -> Summary:
+    return Summary(**{name: int(raw[name]) for name in Summary.__slots__})
+
+
+def _diagnostic(raw: Json) -> Diagnostic:
+    return Diagnostic(
+        Severity(raw["severity"]),
+        raw["code"],
+        raw["summary"],
+        raw["detail"],
+        None if raw["path"] is None else _position(raw),
+        tuple(_position(each) for each in raw["related"]),
+    )
+
+
+def _position(raw: Json) -> Position:
+    return Position(raw["path"], int(raw["line"]), int(raw["column"]))
+
+
+def _integer(value: float | None) -> int | None:
+    """JSON Schema takes 12.0 for an integer."""
+    return None if value is None else int(value)
