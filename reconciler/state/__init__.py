@@ -1,0 +1,11 @@
+"""The state: an append-only log of hash-chained frames, the stores that hold it, and what it adds up to.
+
+- events: what a frame can say
+- frames: one line of the log, sealed and parsed
+- chain: lines into verified frames
+- fold: frames into the projection; statuses computes the status of every id
+- interface: what a store is; memory and file (through oscalls and guard) are two; stores opens one by its URL
+- journal: a store, its chain and its fold: load, append, resolve doubtful appends
+- run: the lock in the log; unsaved keeps outcomes that could not be recorded
+- history: everything the log says of one id
+"""

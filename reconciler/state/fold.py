@@ -1,0 +1,393 @@
+"""Frames into the projection: a pure state machine. No I/O, no clock.
+
+Rules. Every event is checked before anything changes; a frame is applied whole or not at all.
+
+- Frame 1 is the header. Frames follow each other by position and by hash.
+- `run_started` needs a free state and a run name never used. Events of a run need that run open. `run_finished`
+  closes it. `run_fenced` closes the open run it names, in any frame.
+- The first `run_started` or `target` pins the API origin; another one is damage.
+- `target`: a new number makes a record; for a known index it closes the record before it (the index was
+  re-created). A known number may bring the missing `created_on`, never another.
+- `declared`, `intent`: a number never used, a target that is known and not closed, known declarations of it.
+- A batch is unresolved from its intent on; accepted with its mutation id; processed and verified by events that
+  name it. An attempt that failed without being known to have failed makes it `unknown`. A final rejection of a
+  batch without such an attempt makes it rejected: it counts for no status, and its ids have the status they
+  had before. After an acceptance no attempt fails; after a rejection nothing follows.
+- `processed` and `verified` name accepted batches of their target. `processed` never takes back `verified`.
+- The status of an id is that of the last batch that names it, as long as it is not rejected. An event that names
+  the id itself overrides it, until a later intent names the id, or a later event names that whole batch without
+  excepting the id. Events that name a batch count for the ids whose last batch it is at that point of the log.
+- A released id is live again only by an intent or by an event that names the id itself.
+- Kinds that are not known are collected and change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from reconciler.errors import StateDamaged
+from reconciler.model.idset import IdSet
+from reconciler.model.target import Target
+from reconciler.model.tombstones import (
+    REJECTED,
+    BatchRecord,
+    DeclarationRecord,
+    RunRecord,
+    Status,
+    TargetRecord,
+    place,
+)
+from reconciler.state import events as ev
+from reconciler.state.frames import Frame
+from reconciler.state.statuses import Change, Declared, Ledger, Note, Shadow
+from reconciler.state.tables import Tables
+
+
+class _Refused(Exception):
+    """Why an event cannot follow what came before it."""
+
+
+#: What an event of a whole batch may not take back: a batch of a higher rank.
+_RANK: dict[str, int] = {Status.PROCESSED: 1, Status.VERIFIED: 2, Status.RELEASED: 3}
+
+
+class Fold(Tables):
+    """The state as far as it has been read. Not for several threads at once."""
+
+    def apply(self, frame: Frame) -> None:
+        """Take `frame` in.
+
+        Raises:
+            StateDamaged: it cannot follow what came before. Nothing has changed then.
+        """
+        self._try(frame)
+        self._commit()
+
+    def check(self, frame: Frame) -> None:
+        """Raise what `apply` would raise, and change nothing."""
+        before = self._top, self._frame
+        self._try(frame)
+        self._roll_back(*before)
+
+    def _try(self, frame: Frame) -> None:
+        before = self._top, self._frame
+        self._frame = frame
+        index = -1
+        try:
+            self._follow(frame)
+            for index, event in enumerate(frame.events):
+                self._stamp = place(frame.position, index)
+                self._HANDLERS[type(event)](self, event)
+        except _Refused as refusal:
+            self._roll_back(*before)
+            event_name = f", event {index + 1} ({frame.events[index].kind})" if index >= 0 else ""
+            raise StateDamaged(
+                f"frame {frame.position}{event_name}: {refusal}",
+                hint="the log contradicts itself; compare it with a copy, or with a head that you remember",
+            ) from refusal
+        except BaseException:
+            self._roll_back(*before)
+            raise
+        self._count_requests(frame)
+        self._touch_run(frame)
+        self._top = replace(self._top, position=frame.position, head=frame.hash)
+        self._snapshot = None
+
+    def _follow(self, frame: Frame) -> None:
+        if frame.position != self._top.position + 1 or frame.prev != self._top.head:
+            raise _Refused("it does not follow the frame before it")
+
+    def _count_requests(self, frame: Frame) -> None:
+        made = sum(
+            1 if isinstance(event, ev.Accepted | ev.Failed) else getattr(event, "requests", 0)
+            for event in frame.events
+        )
+        if made:
+            self._push(self._requests, (frame.at, made))
+
+    def _touch_run(self, frame: Frame) -> None:
+        run = self._runs.get(frame.run)
+        if run is not None:
+            self._put(self._runs, frame.run, replace(run, last_frame_at=frame.at, last_frame=frame.position))
+
+    # What the events need to be true.
+
+    def _need_run(self) -> None:
+        if not self._top.open or self._current.run != self._top.open:
+            raise _Refused(f"run {self._current.run!r} is not open")
+
+    def _known_target(self, number: int) -> TargetRecord:
+        record = self._targets.get(number)
+        if record is None:
+            raise _Refused(f"target {number} is not known")
+        self._dirty.add(number)
+        return record
+
+    def _open_target(self, number: int) -> TargetRecord:
+        record = self._known_target(number)
+        if record.closed:
+            raise _Refused(f"target {number} is closed: its index was re-created")
+        return record
+
+    def _unanswered(self, number: int) -> BatchRecord:
+        record = self._batches.get(number)
+        if record is None:
+            raise _Refused(f"batch {number} is not known")
+        if record.accepted is not None or record.status == REJECTED:
+            raise _Refused(f"batch {number} has its answer already")
+        self._dirty.add(record.target)
+        return record
+
+    def _pin_origin(self, origin: str) -> None:
+        if self._top.origin not in (None, origin):
+            raise _Refused(f"origin {origin!r}, but the log belongs to {self._top.origin!r}")
+        self._top = replace(self._top, origin=origin)
+
+    def _declared(self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns) -> tuple[Declared, ...]:
+        """`ids` by their declarations."""
+        if sum(run[1] for run in runs) != len(ids):
+            raise _Refused("its declarations do not cover its ids")
+        parts: dict[tuple[int, ...], list[str]] = {}
+        start = 0
+        for numbers, count in runs:
+            for number in numbers:
+                record = self._declarations.get(number)
+                if record is None or record.target != target:
+                    raise _Refused(f"declaration {number} of target {target} is not known")
+            parts.setdefault(tuple(numbers), []).extend(ids[start : start + count])
+            start += count
+        return tuple((numbers, IdSet.of(part)) for numbers, part in parts.items())
+
+    # The events.
+
+    def _header(self, event: ev.Header) -> None:
+        if self._top.position or self._top.lineage:
+            raise _Refused("a second header")
+        self._top = replace(self._top, lineage=event.lineage)
+
+    def _target(self, event: ev.TargetSeen) -> None:
+        self._need_run()
+        self._pin_origin(event.origin)
+        target = Target(event.origin, event.account_id, event.index)
+        known = self._targets.get(event.target)
+        if known is not None:
+            if known.target != target or (known.created_on is not None and known.created_on != event.created_on):
+                raise _Refused(f"target {event.target} is another index, or was created at another time")
+            self._put(self._targets, event.target, replace(known, created_on=event.created_on))
+            self._dirty.add(event.target)
+            return
+        before = self.live(target)
+        if before is not None:
+            if before.created_on is not None and before.created_on == event.created_on:
+                raise _Refused(f"target {before.number} is the same index")
+            self._put(self._targets, before.number, replace(before, closed=True))
+            self._dirty.add(before.number)
+        self._put(self._targets, event.target, TargetRecord(event.target, target, event.created_on))
+        self._put(self._ledgers, event.target, Ledger())
+        self._dirty.add(event.target)
+
+    def _declare(self, event: ev.Declared) -> None:
+        self._need_run()
+        self._open_target(event.target)
+        if event.declaration in self._declarations:
+            raise _Refused(f"declaration {event.declaration} is there already")
+        record = DeclarationRecord(
+            number=event.declaration,
+            target=event.target,
+            manifest=event.manifest,
+            line=event.line,
+            ordinal=event.ordinal,
+            reason=event.reason,
+            until=event.until,
+            sources=tuple(event.sources),
+            prefixes=tuple(event.prefixes),
+            limits=event.limits,
+            at=self._current.at,
+        )
+        self._put(self._declarations, event.declaration, record)
+
+    def _run_started(self, event: ev.RunStarted) -> None:
+        run = self._current.run
+        if self._top.open:
+            raise _Refused(f"run {self._top.open!r} holds the state")
+        if not run or run in self._runs:
+            raise _Refused(f"run {run!r} has no name of its own")
+        self._pin_origin(event.origin)
+        record = RunRecord(
+            run=run,
+            command=event.command,
+            actor=event.actor,
+            host=event.host,
+            boot_id=event.boot_id,
+            pid=event.pid,
+            job=event.job,
+            fingerprint=event.fingerprint,
+            started=self._current.position,
+            start_head=self._current.prev,
+            started_at=self._current.at,
+            lease_seconds=event.lease,
+            last_frame_at=self._current.at,
+            last_frame=self._current.position,
+        )
+        self._put(self._runs, run, record)
+        self._top = replace(self._top, open=run, guard=event.guard)
+
+    def _close(self, outcome: str) -> None:
+        run = self._top.open
+        self._put(self._runs, run, replace(self._runs[run], outcome=outcome))
+        self._top = replace(self._top, open="", guard="")
+
+    def _run_finished(self, event: ev.RunFinished) -> None:
+        self._need_run()
+        self._close(event.outcome)
+
+    def _run_fenced(self, event: ev.RunFenced) -> None:
+        if not self._top.open or event.fenced != self._top.open:
+            raise _Refused(f"run {event.fenced!r} is not open")
+        self._close("fenced")
+
+    def _intent(self, event: ev.Intent) -> None:
+        self._need_run()
+        self._open_target(event.target)
+        if event.batch in self._batches or event.batch < 1:
+            raise _Refused(f"batch number {event.batch} is used already")
+        declared = self._declared(event.target, event.ids, event.declarations)
+        if not event.ids or len(set(event.ids)) != len(event.ids):
+            raise _Refused(f"batch {event.batch} names no id, or one twice")
+        record = BatchRecord(
+            number=event.batch,
+            target=event.target,
+            run=self._current.run,
+            declared=declared,
+            intent=self._stamp,
+            submitted_at=self._current.at,
+            settled_at=self._current.at,
+        )
+        ledger = self._ledgers[event.target]
+        self._put(self._batches, event.batch, record)
+        self._push(ledger.batches, event.batch)
+        self._put(ledger.pending, event.batch, None)
+        self._top = replace(self._top, next_batch=max(self._top.next_batch, event.batch + 1))
+
+    def _accepted(self, event: ev.Accepted) -> None:
+        self._need_run()
+        record = self._unanswered(event.batch)
+        if not event.mutation_id:
+            raise _Refused(f"batch {event.batch} is accepted without a mutation id")
+        made = replace(
+            record,
+            accepted=self._stamp,
+            accepted_at=self._current.at,
+            mutation_id=event.mutation_id,
+            attempts=record.attempts + 1,
+            status=Status.ACCEPTED if record.status == Status.UNRESOLVED else record.status,
+            settled_at=self._current.at,
+        )
+        self._put(self._batches, event.batch, made)
+        self._drop(self._ledgers[record.target].pending, event.batch)
+
+    def _failed(self, event: ev.Failed) -> None:
+        self._need_run()
+        record = self._unanswered(event.batch)
+        if event.outcome not in ("rejected", "unknown"):
+            raise _Refused(f"an attempt cannot end {event.outcome!r}")
+        unknown = record.unknown or event.outcome == "unknown"
+        made = replace(record, attempts=record.attempts + 1, unknown=unknown)
+        ledger = self._ledgers[record.target]
+        if unknown:
+            self._drop(ledger.pending, event.batch)
+        elif event.final:
+            made = replace(made, status=REJECTED, settled_at=self._current.at)
+            self._drop(ledger.pending, event.batch)
+            self._push(ledger.shadows, Shadow(record.intent, self._stamp, record.ids))
+        self._put(self._batches, event.batch, made)
+
+    def _processed(self, event: ev.Processed) -> None:
+        self._need_run()
+        self._settle(event.target, event.batches, (), Status.PROCESSED)
+
+    def _verified(self, event: ev.Verified) -> None:
+        self._need_run()
+        self._settle(event.target, event.batches, event.except_ids, Status.VERIFIED)
+        self._note(event.target, event.ids, event.declarations, Status.VERIFIED)
+
+    def _reappeared(self, event: ev.Reappeared) -> None:
+        self._need_run()
+        self._note(event.target, event.ids, event.declarations, Status.REAPPEARED)
+
+    def _released(self, event: ev.Released) -> None:
+        self._need_run()
+        self._settle(event.target, event.batches, event.except_ids, Status.RELEASED)
+        self._note(event.target, event.ids, (), Status.RELEASED)
+
+    def _note(self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns, status: Status) -> None:
+        self._known_target(target)
+        if ids:
+            declared = self._declared(target, ids, runs) if runs else ()
+            self._push(self._ledgers[target].notes, Note(self._stamp, status, IdSet.of(ids), declared))
+
+    def _settle(self, target: int, ranges: ev.Ranges, except_ids: Sequence[str], status: Status) -> None:
+        """Whole batches get `status`."""
+        self._known_target(target)
+        records = [
+            self._settled_batch(n, target, status) for first, last in ranges for n in range(first, last + 1)
+        ]
+        ledger = self._ledgers[target]
+        change = Change(self._stamp, status)
+        if except_ids:
+            self._put(ledger.excepted, self._stamp, IdSet.of(except_ids))
+        for record in records:
+            if status is Status.PROCESSED and _RANK.get(record.status, 0) > _RANK[status]:
+                continue
+            # A change that left no id out makes those before it superfluous, unless an id may come back to them.
+            superseded = not except_ids and not ledger.pending and record.status != Status.RELEASED
+            before = () if superseded else ledger.changes.get(record.number, ())
+            self._put(ledger.changes, record.number, (*before, change))
+            if _RANK.get(record.status, 0) > _RANK[status]:
+                continue  # released: what is not declared any more is not counted as verified again
+            processed_at = record.processed_at or (self._current.at if status is Status.PROCESSED else None)
+            made = replace(record, status=status, settled_at=self._current.at, processed_at=processed_at)
+            self._put(self._batches, record.number, made)
+
+    def _settled_batch(self, number: int, target: int, status: Status) -> BatchRecord:
+        record = self._batches.get(number)
+        if record is None or record.target != target:
+            raise _Refused(f"batch {number} of target {target} is not known")
+        if record.status == REJECTED or (record.accepted is None and status is not Status.RELEASED):
+            raise _Refused(f"batch {number} was never accepted")
+        return record
+
+    def _moved(self, event: ev.Moved) -> None:
+        self._top = replace(self._top, moved_to=event.to)
+
+    def _of_run(self, _event: ev.Event) -> None:
+        self._need_run()
+
+    def _ignore(self, _event: ev.Event) -> None:
+        pass
+
+    def _collect(self, event: ev.Unknown) -> None:
+        self._put(self._unknown, str(event.document.get("kind")), None)
+
+    _HANDLERS: ClassVar[dict[type[Any], Callable[[Fold, Any], None]]] = {
+        ev.Header: _header,
+        ev.TargetSeen: _target,
+        ev.Declared: _declare,
+        ev.RunStarted: _run_started,
+        ev.RunFinished: _run_finished,
+        ev.RunFenced: _run_fenced,
+        ev.Intent: _intent,
+        ev.Accepted: _accepted,
+        ev.Failed: _failed,
+        ev.Processed: _processed,
+        ev.Verified: _verified,
+        ev.Reappeared: _reappeared,
+        ev.Released: _released,
+        ev.LeaseRenewed: _of_run,
+        ev.LimitsIgnored: _of_run,
+        ev.Recovered: _ignore,
+        ev.Moved: _moved,
+        ev.Unknown: _collect,
+    }

@@ -1,0 +1,136 @@
+"""One frame: one line of the log. Sealing writes the only bytes a frame can have; parsing accepts no others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.clock import parse_timestamp
+from reconciler.errors import StateDamaged, StateTooNew
+from reconciler.state.events import Event, decode, encode
+
+VERSION = 1
+
+#: `prev` of the first frame.
+GENESIS = "0" * 64
+
+_MEMBERS = ("v", "pos", "prev", "nonce", "at", "run", "events")
+_TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n\Z')
+_TAIL_LENGTH = len(',"hash":""}\n') + 64
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One append.
+
+    Attributes:
+        position: from 1, contiguous.
+        prev: `hash` of the frame before, GENESIS for the first.
+        nonce: unique: two frames that say the same are still two.
+        at: RFC 3339, when it was sealed. For people, never for order.
+        run: the run that wrote it; "" for frames outside of any run (header, unlock, move).
+        events: in order.
+        hash: SHA-256 (hex) of the line's bytes before `,"hash"`.
+        line: the frame as stored, with its LF.
+    """
+
+    position: int
+    prev: str
+    nonce: str
+    at: str
+    run: str
+    events: tuple[Event, ...]
+    hash: str
+    line: bytes
+
+
+def seal(  # noqa: PLR0917 - in the order in which they stand in the line
+    position: int, prev: str, nonce: str, at: str, run: str, events: Iterable[Event]
+) -> Frame:
+    """Make the frame and its line.
+
+    Raises:
+        ValueError: a text holds half of a surrogate pair, or a number is not finite: such a line is no UTF-8 JSON.
+    """
+    said = tuple(events)
+    document = dict(
+        zip(_MEMBERS, (VERSION, position, prev, nonce, at, run, [encode(e) for e in said]), strict=True)
+    )
+    body = _bytes(document)[:-1]
+    digest = hashlib.sha256(body).hexdigest()
+    return Frame(position, prev, nonce, at, run, said, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
+
+
+def parse(line: bytes) -> Frame:
+    """The frame that `line` is: complete, with its LF.
+
+    Raises:
+        StateDamaged: it is not byte for byte what `seal` writes: another hash, order, spacing, escape,
+            line end, a repeated member, a byte order mark, not UTF-8, not finite, a member of another type.
+        StateTooNew: an intact frame of a later format.
+    """
+    tail = _TAIL.search(line, max(0, len(line) - _TAIL_LENGTH))
+    if tail is None:
+        raise StateDamaged("the line does not end as a frame does")
+    body = line[: tail.start()]
+    digest = tail[1].decode()
+    if hashlib.sha256(body).hexdigest() != digest:
+        raise StateDamaged("its bytes do not match its hash")
+    try:
+        document = json.loads(line)
+        if isinstance(document, dict):
+            _refuse_other_version(document)
+        # Rendering it again refuses at once what a JSON parser forgives: repeated members, spaces, escapes, NaN.
+        if not isinstance(document, dict) or _bytes(document) + b"\n" != line:
+            raise StateDamaged("it is not written the way frames are")
+        events = _check(document)
+    except (ValueError, RecursionError) as error:
+        raise StateDamaged(f"it cannot be read: {error}") from error
+    return Frame(
+        document["pos"],
+        document["prev"],
+        document["nonce"],
+        document["at"],
+        document["run"],
+        events,
+        digest,
+        line,
+    )
+
+
+def _bytes(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _refuse_other_version(document: dict[str, Any]) -> None:
+    version = document.get("v")
+    if isinstance(version, int) and not isinstance(version, bool) and version > VERSION:
+        raise StateTooNew(
+            f"a frame of format {version}; this version reads format {VERSION}",
+            hint="use the version of reconciler that wrote this state, or a later one",
+        )
+
+
+def _check(document: dict[str, Any]) -> tuple[Event, ...]:
+    """The events, once every member is what it should be. ValueError otherwise."""
+    names = tuple(document)
+    if names[: len(_MEMBERS)] != _MEMBERS or names[-1] != "hash":
+        raise ValueError("its members are not those of a frame, in their order")
+    if document["v"] is not VERSION:
+        raise ValueError(f"its version is {document['v']!r}")
+    position, prev, events = document["pos"], document["prev"], document["events"]
+    if not isinstance(position, int) or isinstance(position, bool) or position < 1:
+        raise ValueError("its position is not a positive integer")
+    if not isinstance(prev, str) or not _SHA256.fullmatch(prev):
+        raise ValueError("its prev is not a hash")
+    if not all(isinstance(document[name], str) for name in ("nonce", "at", "run")) or not document["nonce"]:
+        raise ValueError("its nonce, time or run is not text")
+    parse_timestamp(document["at"])
+    if not isinstance(events, list) or not events or not all(isinstance(e, dict) for e in events):
+        raise ValueError("its events are not a list of objects")
+    return tuple(decode(each) for each in events)

@@ -1,0 +1,178 @@
+"""What the fold keeps: tables whose changes can be taken back, and the projection made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TypeVar
+
+from reconciler.clock import parse_timestamp
+from reconciler.model.target import Target
+from reconciler.model.tombstones import BatchRecord, DeclarationRecord, Projection, RunRecord, TargetRecord
+from reconciler.state.frames import GENESIS, Frame
+from reconciler.state.statuses import Ledger, summarize
+
+#: Seconds of requests that are remembered: the service counts them over five minutes (vectorize-api.md).
+BUDGET_WINDOW = 300.0
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """What there is one of."""
+
+    lineage: str = ""
+    position: int = 0
+    head: str = GENESIS
+    origin: str | None = None
+    open: str = ""
+    guard: str = ""
+    moved_to: str | None = None
+    next_batch: int = 1
+
+
+class Tables:
+    """The state as far as it has been folded. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._top = Top()
+        self._targets: dict[int, TargetRecord] = {}
+        self._ledgers: dict[int, Ledger] = {}
+        self._declarations: dict[int, DeclarationRecord] = {}
+        self._batches: dict[int, BatchRecord] = {}
+        self._runs: dict[str, RunRecord] = {}
+        self._unknown: dict[str, None] = {}
+        self._requests: list[tuple[str, int]] = []
+        self._undo: list[Callable[[], object]] = []
+        self._dirty: set[int] = set()
+        self._folded: dict[int, TargetRecord] = {}
+        self._snapshot: Projection | None = None
+        self._frame: Frame | None = None
+        self._stamp = 0
+
+    # What is asked often and costs nothing; `snapshot` has the rest.
+
+    @property
+    def lineage(self) -> str:
+        """The name of the log; "" before its header."""
+        return self._top.lineage
+
+    @property
+    def position(self) -> int:
+        """Of the last frame; 0 when there is none."""
+        return self._top.position
+
+    @property
+    def head(self) -> str:
+        """Hash of the last frame; 64 zeros when there is none."""
+        return self._top.head
+
+    @property
+    def origin(self) -> str | None:
+        """The API origin the log is pinned to."""
+        return self._top.origin
+
+    @property
+    def moved_to(self) -> str | None:
+        """The store the log was moved to."""
+        return self._top.moved_to
+
+    @property
+    def next_batch(self) -> int:
+        """The next free number for a batch."""
+        return self._top.next_batch
+
+    @property
+    def unknown_kinds(self) -> tuple[str, ...]:
+        """Kinds of events this version does not know."""
+        return tuple(self._unknown)
+
+    @property
+    def open_run(self) -> RunRecord | None:
+        """The run that holds the state."""
+        return self._runs.get(self._top.open)
+
+    @property
+    def open_guard(self) -> str:
+        """What the open run says it locked on its machine; "" when nothing."""
+        return self._top.guard
+
+    def batch(self, number: int) -> BatchRecord | None:
+        """One batch as it stands."""
+        return self._batches.get(number)
+
+    def live(self, target: Target) -> TargetRecord | None:
+        """The record of `target` that is not closed, without its batches and statuses."""
+        return next((r for r in self._targets.values() if r.target == target and not r.closed), None)
+
+    def snapshot(self) -> Projection:
+        """The whole state as a value. Computes only the targets that changed since the last one."""
+        if self._snapshot is None:
+            for number in self._dirty & self._targets.keys():
+                ledger = self._ledgers[number]
+                batches = tuple(self._batches[batch] for batch in ledger.batches)
+                by_status, by_declaration = summarize(ledger, batches)
+                self._folded[number] = replace(
+                    self._targets[number], batches=batches, by_status=by_status, by_declaration=by_declaration
+                )
+            self._dirty.clear()
+            top = self._top
+            self._snapshot = Projection(
+                lineage=top.lineage,
+                position=top.position,
+                head=top.head,
+                origin=top.origin,
+                targets={number: self._folded[number] for number in self._targets},
+                declarations=dict(self._declarations),
+                runs=tuple(self._runs.values()),
+                unknown_kinds=tuple(self._unknown),
+                moved_to=top.moved_to,
+                next_batch=top.next_batch,
+                requests=tuple(self._recent_requests()),
+            )
+        return self._snapshot
+
+    def _recent_requests(self) -> Iterator[tuple[str, int]]:
+        if self._requests and self._frame is not None:
+            since = parse_timestamp(self._frame.at) - timedelta(seconds=BUDGET_WINDOW)
+            yield from (each for each in self._requests if parse_timestamp(each[0]) >= since)
+
+    # Changes that can be taken back.
+
+    @property
+    def _current(self) -> Frame:
+        """The frame that is being folded."""
+        if self._frame is None:
+            raise AssertionError("no frame is being folded")
+        return self._frame
+
+    def _put(self, mapping: dict[K, V], key: K, value: V) -> None:
+        if key in mapping:
+            old = mapping[key]
+            self._undo.append(lambda: mapping.__setitem__(key, old))
+        else:
+            self._undo.append(lambda: mapping.pop(key))
+        mapping[key] = value
+
+    def _drop(self, mapping: dict[K, None], key: K) -> None:
+        if key in mapping:
+            del mapping[key]
+            self._undo.append(lambda: mapping.__setitem__(key, None))
+
+    def _push(self, values: list[V], value: V) -> None:
+        values.append(value)
+        self._undo.append(values.pop)
+
+    def _commit(self) -> None:
+        self._undo.clear()
+        if len(self._requests) > 10_000:  # one frame every 30 ms for five minutes
+            del self._requests[:5_000]
+
+    def _roll_back(self, top: Top, frame: Frame | None) -> None:
+        for step in reversed(self._undo):
+            step()
+        self._undo.clear()
+        self._top, self._frame, self._snapshot = top, frame, None

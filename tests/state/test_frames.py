@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import StateDamaged, StateTooNew
+from reconciler.state import events as ev
+from reconciler.state.frames import GENESIS, parse, seal
+
+AT = "2026-11-22T12:00:00.000Z"
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=64)
+IDS = st.lists(TEXT, min_size=1, max_size=8, unique=True)
+
+
+def _line(document: object) -> bytes:
+    """A line with a correct hash around any document that ends in a brace."""
+    text = document if isinstance(document, bytes) else json.dumps(document, separators=(",", ":")).encode()
+    body = text[:-1]
+    return body + b',"hash":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
+
+
+def _document(**changes: object) -> dict[str, object]:
+    frame: dict[str, object] = {"v": 1, "pos": 1, "prev": GENESIS, "nonce": "n", "at": AT, "run": ""}
+    return {**frame, "events": [{"kind": "lease_renewed"}], **changes}
+
+
+def test_the_line_is_the_one_of_the_design():
+    frame = seal(42, "a" * 64, "n0", AT, "r1", [ev.Accepted(7, "m-1")])
+    body = (
+        b'{"v":1,"pos":42,"prev":"' + b"a" * 64 + b'","nonce":"n0","at":"2026-11-22T12:00:00.000Z","run":"r1",'
+        b'"events":[{"kind":"accepted","batch":7,"mutation_id":"m-1"}]'
+    )
+    assert frame.line == body + b',"hash":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
+    assert parse(frame.line) == frame
+
+
+@given(IDS)
+def test_any_ids_come_back_as_they_were(ids):
+    frame = seal(2, "b" * 64, "n", AT, "r", [ev.Intent(1, 1, [[[1], len(ids)]], ids)])
+    assert frame.line.count(b"\n") == 1
+    (intent,) = parse(frame.line).events
+    assert isinstance(intent, ev.Intent)
+    assert list(intent.ids) == ids
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "no",
+        "012",
+        "line\nbreak",
+        'quote"back\\slash',
+        "\u2028",
+        "\x00\x1b[31m",
+        "é",
+        "e\u0301",
+        "😀" * 16,
+        "\x7f",
+        " x ",
+    ],
+)
+def test_awkward_ids_are_written_unescaped_or_escaped_but_never_changed(id_):
+    frame = seal(2, "b" * 64, "n", AT, "r", [ev.Intent(1, 1, [[[1], 1]], [id_])])
+    assert parse(frame.line).events[0].ids == [id_]
+    if id_ in ("é", "😀" * 16):
+        assert id_.encode() in frame.line
+
+
+def test_half_a_surrogate_pair_in_an_id_cannot_be_written():
+    with pytest.raises(ValueError, match="surrogates"):
+        seal(2, "b" * 64, "n", AT, "r", [ev.Intent(1, 1, [[[1], 1]], ["\ud800"])])
+
+
+def test_half_a_surrogate_pair_in_the_services_words_does_not_cost_the_outcome():
+    frame = seal(2, "b" * 64, "n", AT, "r", [ev.Failed(1, 1, "unknown", final=True, message="bad \ud800 text")])
+    assert parse(frame.line).events[0].message == "bad ? text"
+
+
+def test_numbers_that_are_not_finite_cannot_be_written():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        seal(2, "b" * 64, "n", AT, "r", [ev.RunStarted("apply", "loopback", lease=float("nan"))])
+
+
+GOOD = seal(1, GENESIS, "n", AT, "", [ev.Header("l" * 32)]).line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\n", id="an empty line"),
+        pytest.param(GOOD[:-1], id="no line end"),
+        pytest.param(GOOD[:-1] + b"\r\n", id="CRLF"),
+        pytest.param(b"\xef\xbb\xbf" + GOOD, id="a byte order mark"),
+        pytest.param(b" " + GOOD, id="a space before"),
+        pytest.param(GOOD[:-1] + b" \n", id="a space after"),
+        pytest.param(GOOD + GOOD, id="two lines"),
+        pytest.param(_line(json.dumps(_document(), separators=(", ", ":")).encode()), id="spaces inside"),
+        pytest.param(
+            _line(b'{"v":1,' + json.dumps(_document(), separators=(",", ":")).encode()[1:]), id="repeated member"
+        ),
+        pytest.param(_line(dict(reversed(_document().items()))), id="another order"),
+        pytest.param(_line({**_document(), "events": [{"kind": "x", "y": float("nan")}]}), id="NaN"),
+        pytest.param(_line(_document(pos="1")), id="position is text"),
+        pytest.param(_line(_document(pos=True)), id="position is a boolean"),
+        pytest.param(_line(_document(pos=1.0)), id="position is a fraction"),
+        pytest.param(_line(_document(pos=0)), id="position 0"),
+        pytest.param(_line(_document(v=True)), id="version is a boolean"),
+        pytest.param(_line(_document(v=0)), id="version 0"),
+        pytest.param(_line(_document(prev="x")), id="prev is no hash"),
+        pytest.param(_line(_document(nonce="")), id="no nonce"),
+        pytest.param(_line(_document(at="yesterday")), id="no time"),
+        pytest.param(_line(_document(run=None)), id="run is null"),
+        pytest.param(_line(_document(events=[])), id="no events"),
+        pytest.param(_line(_document(events=[1])), id="an event that is no object"),
+        pytest.param(_line(_document(events=[{}])), id="an event without kind"),
+        pytest.param(_line(_document(events=[{"kind": "accepted"}])), id="an event without its fields"),
+        pytest.param(
+            _line(_document(events=[{"kind": "accepted", "batch": "1", "mutation_id": "m"}])),
+            id="a field of another type",
+        ),
+        pytest.param(
+            _line(_document(events=[{"kind": "reappeared", "target": 1, "ids": [""]}])), id="an empty id"
+        ),
+        pytest.param(_line(b'{"v":1,"events":["\\ud800"]}'), id="half a surrogate pair"),
+        pytest.param(_line(b'{"v":1,"x":"\xff"}'), id="not UTF-8"),
+        pytest.param(_line(b"[1,2]"), id="not an object"),
+        pytest.param(_line(b'{"v":' + b"[" * 100_000 + b"}"), id="nested beyond any use"),
+        pytest.param(_line(b'{"v":' + b"1" * 5000 + b"}"), id="a number too long"),
+    ],
+)
+def test_what_is_not_exactly_a_frame_is_damage(line):
+    with pytest.raises(StateDamaged):
+        parse(line)
+
+
+def test_a_later_format_says_so():
+    with pytest.raises(StateTooNew, match="format 2"):
+        parse(_line(_document(v=2)))
+
+
+def test_a_flipped_version_is_damage_and_not_a_later_format():
+    with pytest.raises(StateDamaged):
+        parse(GOOD.replace(b'{"v":1', b'{"v":3', 1))
+
+
+def test_members_and_fields_of_later_versions_are_ignored():
+    frame = parse(_line({**_document(events=[{"kind": "lease_renewed", "mood": "fine"}]), "colour": "red"}))
+    assert frame.events == (ev.LeaseRenewed(),)
+
+
+def test_an_unknown_kind_is_kept_as_it_stands():
+    document = {"kind": "blessed", "by": [1, {"x": None}]}
+    frame = parse(_line(_document(events=[document])))
+    assert frame.events == (ev.Unknown(document),)
+    assert ev.encode(frame.events[0]) == document
+
+
+def test_the_schema_knows_every_kind(validator):
+    assert set(ev.KINDS) <= set(validator.schema["$defs"])
+
+
+EXAMPLES: list[ev.Event] = [
+    ev.Header("l" * 32),
+    ev.TargetSeen(1, "loopback", "a", "i", "2026"),
+    ev.Declared(1, 1, "m.yaml", 3, 0, "r", "2027-01-01", [{"path": "x"}], [{"text": "p/"}], {"max_deletes": 3}),
+    ev.RunStarted("apply", "loopback", "me", "here", "boot", 7, "https://ci", "sha256:0", 300.0, "0.1", "1:2"),
+    ev.Intent(1, 1, [[[1], 1]], ["x"], 2),
+    ev.Accepted(1, "m", 2),
+    ev.Failed(1, 1, "unknown", final=False, code=40041, status=400, message="later"),
+    ev.Processed(1, [[1, 2]], "m", 3),
+    ev.Verified(1, "list", [[1, 2]], ["x"], ["y"], [[[1], 1]], 3),
+    ev.Reappeared(1, ["x"], [[[1], 1]], "list", 3),
+    ev.Released(1, "lapsed", [[1, 2]], ["x"], ["y"]),
+    ev.LeaseRenewed(3),
+    ev.LimitsIgnored("me", "because"),
+    ev.RunFinished("done", {"verified": 3}, 1),
+    ev.RunFenced("r", "me", "dead"),
+    ev.Recovered("x.torn", 3, "a" * 64),
+    ev.Moved("s3://bucket/prefix"),
+]
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: event.kind)
+def test_every_event_comes_back_and_fits_the_schema(event, validator):
+    line = seal(1, GENESIS, "n", AT, "r", [event]).line
+    validator.validate(json.loads(line))
+    assert ev.encode(parse(line).events[0]) == ev.encode(event)
+
+
+def test_there_is_an_example_of_every_event():
+    assert {event.kind for event in EXAMPLES} == set(ev.KINDS)

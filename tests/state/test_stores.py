@@ -1,0 +1,150 @@
+"""The conformance suite: what every store must do. A new store joins the `handles` fixture in conftest."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from reconciler.clock import ManualClock, SystemClock
+from reconciler.state import events as ev
+from reconciler.state.file import FileStore
+from reconciler.state.frames import GENESIS, seal
+from reconciler.state.interface import Conflict, Done
+from reconciler.state.journal import HeadMoved, Journal, create
+
+
+def _lines(count, mark="x"):
+    """`count` chained lines from position 1."""
+    lines, prev = [], GENESIS
+    for position in range(1, count + 1):
+        events = [ev.Header("l" * 32)] if position == 1 else [ev.LeaseRenewed()]
+        frame = seal(position, prev, f"{mark}{position}", "2026-11-22T12:00:00.000Z", "", events)
+        lines.append(frame.line)
+        prev = frame.hash
+    return lines
+
+
+def test_a_log_that_is_not_there_reads_as_empty(handles):
+    store = handles()
+    assert not store.exists()
+    assert list(store.read(0)) == []
+
+
+def test_lines_are_read_back_in_order_by_every_handle(handles):
+    writer, reader = handles(), handles()
+    lines = _lines(20)
+    for position, line in enumerate(lines, 1):
+        assert writer.append(line, position) == Done()
+        assert list(reader.read(position - 1)) == [line]
+    assert writer.exists()
+    assert list(handles().read(0)) == lines
+
+
+@pytest.mark.parametrize("after", [0, 1, 7, 19, 20, 21, 500])
+def test_reading_starts_after_the_position(handles, after):
+    store = handles()
+    lines = _lines(20)
+    for position, line in enumerate(lines, 1):
+        store.append(line, position)
+    assert list(store.read(after)) == lines[after:]
+    assert list(store.read(after)) == lines[after:]  # and does so again
+    assert list(handles().read(after)) == lines[after:]
+
+
+def test_a_taken_position_is_a_conflict_that_leaves_nothing_behind(handles):
+    one, two = handles(), handles()
+    first, second = _lines(2)
+    (other,) = _lines(1, mark="y")
+    assert one.append(first, 1) == Done()
+    assert two.append(other, 1) == Conflict()
+    assert one.append(first, 1) == Conflict()  # its own bytes too: who wrote them is found out above the store
+    assert two.append(second, 2) == Done()
+    assert one.append(second, 2) == Conflict()
+    assert list(handles().read(0)) == [first, second]
+
+
+def test_a_position_beyond_the_end_is_a_conflict(handles):
+    store = handles()
+    lines = _lines(3)
+    assert store.append(lines[1], 2) != Done()
+    assert store.append(lines[0], 1) == Done()
+    assert store.append(lines[2], 3) == Conflict()
+    assert list(store.read(0)) == lines[:1]
+
+
+def test_lines_larger_than_a_block_come_back_whole(handles):
+    store = handles()
+    header = _lines(1)[0]
+    store.append(header, 1)
+    ids = [f"{n:064d}" for n in range(40_000)]
+    big = seal(2, GENESIS, "n", "2026-11-22T12:00:00.000Z", "r", [ev.Reappeared(1, ids)]).line
+    assert store.append(big, 2) == Done()
+    assert list(handles().read(0)) == [header, big]
+
+
+def test_eight_threads_have_one_winner_a_position(handles):
+    stores = [handles() for _ in range(8)]
+    create(stores[0], ManualClock())
+    won: list[str] = []
+
+    def work(store):
+        journal = Journal(store, SystemClock())
+        for _ in range(10):
+            while True:
+                journal.catch_up()
+                try:
+                    won.append(journal.append("", [ev.Moved(store.url)]).nonce)
+                except HeadMoved:
+                    continue
+                break
+
+    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reader = Journal(handles(), ManualClock())
+    reader.load()
+    assert reader.position == 81
+    assert len(set(won)) == 80
+
+
+APPENDER = """
+import sys
+from pathlib import Path
+from reconciler.clock import SystemClock
+from reconciler.state import events as ev
+from reconciler.state.file import FileStore
+from reconciler.state.journal import HeadMoved, Journal
+
+journal = Journal(FileStore(Path(sys.argv[1]), url="file:shared"), SystemClock())
+done = 0
+while done < 25:
+    journal.catch_up()
+    try:
+        journal.append("", [ev.Moved("file:shared")])
+    except HeadMoved:
+        continue
+    done += 1
+"""
+
+
+def test_four_processes_have_one_winner_a_position(path):
+    create(FileStore(path), ManualClock())
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    workers = [subprocess.Popen([sys.executable, "-c", APPENDER, str(path)], env=environment) for _ in range(4)]
+    assert [worker.wait(60) for worker in workers] == [0] * 4
+    reader = Journal(FileStore(path), ManualClock())
+    reader.load()
+    assert reader.position == 101
+
+
+def test_closing_twice_is_harmless(handles):
+    store = handles()
+    store.append(_lines(1)[0], 1)
+    store.close()
+    store.close()
