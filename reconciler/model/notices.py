@@ -152,7 +152,7 @@ class Progress(Notice):
         parts.append(f"{self.requests:,} requests")
         if self.requests_left is not None:
             parts.append(f"{self.requests_left:,} left in the window")
-        if self.seconds_left is not None:
+        if self.seconds_left is not None and self.done < self.total:
             parts.append(f"about {self.seconds_left:.0f} s to go")
         return ", ".join(parts)
 

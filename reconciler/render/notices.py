@@ -12,7 +12,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from reconciler.clock import Clock, timestamp
+from reconciler.clock import Clock, SystemClock, timestamp
 from reconciler.model.notices import (
     BatchFailed,
     BatchSubmitted,
@@ -28,6 +28,9 @@ from reconciler.render.lines import Line, print_lines
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
+
+#: Where there is no terminal a line of progress comes this often, in seconds: a longer silence looks like a hang.
+PROGRESS_SECONDS = 10.0
 
 #: What writing to a stream raises when nobody reads it, it is full, or it was closed.
 _BROKEN = (OSError, ValueError)
@@ -49,18 +52,39 @@ def _write_json(stream: TextIO, clock: Clock, type_: str, message: str, event: M
     stream.flush()
 
 
+class _Pace:
+    """Which of many progress notices are written: a phase's first, one every 10 s, and the one that says done."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._phase = ""
+        self._last = 0.0
+
+    def drops(self, notice: Notice) -> bool:
+        """True when `notice` is progress that came too soon after the last one."""
+        if not isinstance(notice, Progress):
+            return False
+        now = self._clock.elapsed()
+        soon = notice.phase == self._phase and now - self._last < PROGRESS_SECONDS
+        if soon and notice.done < notice.total:
+            return True
+        self._phase, self._last = notice.phase, now
+        return False
+
+
 class JsonLines:
-    """One event a line, every notice, flushed at once. `message` is harmless; the other fields are exact."""
+    """One event a line, flushed at once. `message` is harmless; the other fields are exact."""
 
     def __init__(self, stream: TextIO, clock: Clock) -> None:
         self._stream: TextIO | None = stream
         self._clock = clock
+        self._pace = _Pace(clock)
         self._lock = Lock()
 
     def __call__(self, notice: Notice) -> None:
         """See Sink."""
         with self._lock:
-            if self._stream is None:
+            if self._stream is None or self._pace.drops(notice):
                 return
             try:
                 _write_json(self._stream, self._clock, notice.type, notice.message, notice.as_dict())
@@ -74,8 +98,9 @@ class PlainLines:
     Progress notices count the batches, and come often enough that a log is never silent for long.
     """
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, clock: Clock | None = None) -> None:
         self._stream = stream
+        self._pace = _Pace(clock or SystemClock())
         self._lock = Lock()
 
     def __call__(self, notice: Notice) -> None:
@@ -83,7 +108,7 @@ class PlainLines:
         if isinstance(notice, BatchSubmitted):
             return
         with self._lock:
-            if self._stream is None:
+            if self._stream is None or self._pace.drops(notice):
                 return
             try:
                 self._stream.writelines(f"{each}\n" for each in notice_lines(notice))
@@ -146,8 +171,19 @@ class Live:
             words = "Sending" if notice.phase == "sending" else "Verifying"
             self._task = bar.add_task(words, total=notice.total, told="")
         self._done = notice.done
-        told = plain(notice.message)
-        bar.update(self._task, completed=notice.done, total=notice.total, told=told, refresh=True)
+        bar.update(self._task, completed=notice.done, total=notice.total, told=_beside(notice), refresh=True)
+
+
+def _beside(notice: Progress) -> str:
+    """What stands beside the bar: short, so that a line of 80 characters holds it."""
+    parts = [f"{notice.done:,}/{notice.total:,} ids"]
+    if notice.phase == "sending":
+        parts.append(f"{notice.batches_done:,}/{notice.batches_total:,} batches")
+    if notice.requests_left is not None:
+        parts.append(f"{notice.requests_left:,} requests left")
+    if notice.seconds_left is not None and notice.done < notice.total:
+        parts.append(f"{notice.seconds_left:.0f} s to go")
+    return ", ".join(parts)
 
 
 def notice_lines(notice: Notice) -> Iterator[Line]:
@@ -174,8 +210,7 @@ def _bar(stream: TextIO) -> Bar:
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %", markup=False),
+        BarColumn(bar_width=20),
         TextColumn("{task.fields[told]}", markup=False),
     )
     return Bar(

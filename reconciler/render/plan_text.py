@@ -123,7 +123,7 @@ def _index(plan: Plan, index: IndexPlan, examples: int | None) -> Iterator[Line]
     yield Line(line(f"{index.target}{live}"), "bold")
     counted = [f"{count:,} {words}" for kind, words in _COUNTED.items() if (count := index.summary.of(kind))]
     if counted:
-        yield Line(f"  {', '.join(counted)}; {index.summary.requests:,} requests")
+        yield Line(f"  {', '.join(counted)}; {_requests(index.summary.requests)}")
     yield from _limits(plan, index)
     groups: dict[tuple[ActionSource, ...], list[Action]] = {}
     for action in index.actions:
@@ -195,6 +195,10 @@ def _diagnostics(plan: Plan) -> Iterator[Line]:
         yield from styled(diagnostics)
     if plan.diagnostics:
         yield Line()
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request" if count == 1 else f"{count:,} requests"
 
 
 def _ids(count: int, *, verb: bool = True) -> str:

@@ -144,10 +144,11 @@ def _record_json(record: TargetRecord) -> Iterator[str]:
     yield f'      "counts": {json_text(_counts(record))},\n'
     yield '      "mutations": ['
     before = "\n"
+    statuses = _mutation_statuses(record)
     for batch in record.batches:
         document = {
             "mutation_id": batch.mutation_id,
-            "status": str(batch.status),
+            "status": statuses[batch.number],
             "submitted_at": batch.submitted_at,
             "ids": list(batch.ids),
             "batch": batch.number,
@@ -196,16 +197,31 @@ def _record_text(record: TargetRecord) -> Iterator[str]:
     history = " (history: the index was created again since)" if record.closed else ""
     yield line(f"{record.target}{pin}") + history
     yield "  " + ", ".join(f"{count:,} {status}" for status, count in _counts(record).items())
+    statuses = _mutation_statuses(record)
     for batch in record.batches:
-        yield f"  {_batch_text(batch)}"
+        yield f"  {_batch_text(batch, statuses[batch.number])}"
 
 
-def _batch_text(batch: BatchRecord) -> str:
+def _mutation_statuses(record: TargetRecord) -> dict[int, str]:
+    """The status of each batch by its number. One that left ids unverified is not called verified."""
+    unproven = record.ids(Status.ACCEPTED, Status.PROCESSED)
+    statuses: dict[int, str] = {}
+    for batch in reversed(record.batches):
+        statuses[batch.number] = str(batch.status)
+        if unproven and batch.accepted is not None:
+            mine = batch.ids & unproven
+            unproven -= mine  # an earlier batch that names them is not the one they wait for
+            if mine and batch.status == Status.VERIFIED:
+                statuses[batch.number] = str(Status.PROCESSED)
+    return statuses
+
+
+def _batch_text(batch: BatchRecord, status: str) -> str:
     ids = batch.ids
     first = ids.first(1)
     listed = f"{len(ids):,} ids from {first[0]}" if len(ids) > 1 else f"1 id {first[0]}" if first else "no ids"
     # The mutation id is what the service is asked about: whole, however long.
-    return plain(f"mutation {batch.mutation_id or '(no answer)'}  {batch.status}  {batch.submitted_at}  {listed}")
+    return plain(f"mutation {batch.mutation_id or '(no answer)'}  {status}  {batch.submitted_at}  {listed}")
 
 
 def _words(value: Any) -> str:

@@ -156,7 +156,7 @@ def test_a_terminal_that_goes_away_in_the_middle_does_not_end_the_run(
     stream = Broken(None)
     with render.Live(stream) as live:
         live(SENDING)
-        assert "100 of 2,350" in stream.getvalue()
+        assert "100/2,350 ids" in stream.getvalue()
         stream.problem = problem
         live(FAILED)
         before = stream.tries
@@ -183,7 +183,17 @@ def test_a_live_display_shows_failures_above_it_and_leaves_the_terminal_clean(
     assert "\\u202e" in shown
     assert "\u202e" not in shown
     if term == "xterm":
-        assert "100 of 2,350 ids accepted" in shown
+        assert "100/2,350 ids" in shown
         assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is there again
     live(FAILED)
     assert stream.getvalue() == shown
+
+
+def test_a_log_is_neither_silent_for_long_nor_flooded() -> None:
+    stream, clock = io.StringIO(), ManualClock()
+    sink = render.PlainLines(stream, clock)
+    for done in range(0, 2400, 50):  # one notice every half second
+        sink(Progress("sending", min(done, 2350), 2350, 0, 24, 1, None, None))
+        clock.advance(0.5)
+    lines = stream.getvalue().splitlines()
+    assert [line.split(" of")[0] for line in lines] == ["0", "1,000", "2,000", "2,350"]
