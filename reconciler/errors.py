@@ -12,7 +12,7 @@
     │   ├── StateTooNew                 1    written by a newer version: readable, not writable
     │   ├── StateMismatch               1    another origin, account or lineage than asked for
     │   ├── StoreUnavailable            1    the store cannot be read or written
-    │   │   └── UnsavedOutcomes         1    outcomes are in a file of their own, for `state push`
+    │   │   └── UnsavedOutcomes         1    outcomes are in a file of their own
     │   ├── StateHeld                   5    another run holds the state
     │   └── RunFenced                   5    another run has taken the state over
     ├── ServiceError                    1    the API said no, or nothing
@@ -97,13 +97,20 @@ class PlanFileError(ReconcilerError):
 
 
 class PlanRefused(ReconcilerError):
-    """A limit is exceeded or a kept id is declared absent: nothing is sent. `diagnostics` as in ManifestError."""
+    """A limit is exceeded or a kept id is declared absent: nothing is sent.
+
+    `diagnostics` as in ManifestError; `plan` (model.Plan) is what was refused, so that it can be shown, None
+    when it is only a part of one.
+    """
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, message: str, *, hint: str = "", diagnostics: tuple[object, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", diagnostics: tuple[object, ...] = (), plan: object = None
+    ) -> None:
         super().__init__(message, hint=hint)
         self.diagnostics = diagnostics
+        self.plan = plan
 
 
 class PlanStale(ReconcilerError):

@@ -1,4 +1,4 @@
-"""Outcomes that the log could not take: kept in a file of their own, until `state push` records them."""
+"""Outcomes that the log could not take: kept in a file of their own, so that no mutation id is lost."""
 
 from __future__ import annotations
 

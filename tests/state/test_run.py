@@ -233,7 +233,7 @@ def test_a_store_that_fails_in_the_middle_keeps_the_outcomes(
     with pytest.raises(UnsavedOutcomes) as caught:
         run.append([ev.Accepted(1, "m-1")])
     assert "m-1" in Path(caught.value.path).read_text("utf-8")
-    assert "state push" in caught.value.hint
+    assert "reconciler-unsaved-" in caught.value.hint
     faulty.fail.clear()
     with pytest.raises(StoreUnavailable):
         run.append([ev.Intent(2, 1, [[[1], 1]], ["b"])])

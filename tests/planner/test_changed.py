@@ -1,0 +1,80 @@
+"""What the plan tells about a declaration that is not what it was when it was applied."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+
+import pytest
+
+from reconciler.model.limits import Limits
+from reconciler.model.tombstones import Status
+
+
+def change(build, before, after, *, limits_before=None, limits=None, lapsed=False):
+    state = build.state(
+        build.record({Status.VERIFIED: "x"}), declarations=[build.applied(before, limits=limits_before)]
+    )
+    desired = build.desired(lapsed=[after]) if lapsed else build.desired(after)
+    plan = build.plan(desired, state, limits=limits)
+    return [d for d in plan.diagnostics if d.code == "declaration-changed"]
+
+
+def test_a_declaration_that_did_not_change_is_not_mentioned_and_costs_no_import(build, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepdiff", None)
+    assert change(build, build.declaration("x"), build.declaration("x", line=40)) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"reason": "ticket 2"}, 'reason: "why" → "ticket 2"'),
+        ({"reason": "a\nb"}, r'reason: "why" → "a\nb"'),
+        ({"until": date(2027, 5, 22)}, 'until: none → "2027-05-22"'),
+        ({"prefixes": ["user/"]}, 'prefixes[0]: added "user/"'),
+    ],
+)
+def test_what_changed_is_said_in_a_line_that_people_read(build, more, line):
+    (said,) = change(build, build.declaration("x"), build.declaration("x", **more))
+    assert said.severity == "note"
+    assert said.detail == line
+    assert said.position == build.declaration("x").position
+
+
+def test_a_changed_list_says_how_many_ids_and_never_which(build):
+    (said,) = change(build, build.declaration("x"), build.declaration("x", "secret"))
+    count, digest = sorted(said.detail.splitlines())
+    assert count == "sources.ids.count: 1 → 2"
+    assert digest.startswith("sources.ids.digest: ")
+    assert "secret" not in said.detail
+
+
+def test_a_raised_limit_is_told(build):
+    same = build.declaration("x")
+    (said,) = change(build, same, same, limits_before=Limits(), limits=Limits(max_deletes=50_000, max_percent=100))
+    assert said.detail.splitlines() == ["limits.max_deletes: 10000 → 50000", "limits.max_percent: 30.0 → 100"]
+
+
+def test_a_lapsed_declaration_is_compared_too(build):
+    lapsed = build.declaration("x", until=date(2026, 1, 1))
+    (said,) = change(build, build.declaration("x"), lapsed, lapsed=True)
+    assert said.detail == 'until: none → "2026-01-01"'
+
+
+def test_the_last_application_is_the_one_compared_with(build):
+    old, new = build.declaration("x", reason="old"), build.declaration("x", reason="new")
+    state = build.state(
+        build.record({Status.VERIFIED: "x"}), declarations=[build.applied(old, 1), build.applied(new, 2)]
+    )
+    assert "note: declaration-changed" not in build.codes(build.plan(build.desired(new), state))
+    assert "note: declaration-changed" in build.codes(build.plan(build.desired(old), state))
+
+
+def test_declarations_of_another_index_are_not_compared_with(build):
+    before = build.applied(build.declaration("x", reason="other"), target=2)
+    state = build.state(
+        build.record({Status.VERIFIED: "x"}, declared={}),
+        build.record({}, number=2, index="notes"),
+        declarations=[before],
+    )
+    assert "note: declaration-changed" not in build.codes(build.plan(build.desired(build.declaration("x")), state))
