@@ -102,9 +102,7 @@ def declaration_document(
     """A declaration as people compare two of them: keyed by where ids come from; lines that moved do not count."""
     by_place = {}
     for source in sources:
-        place = (
-            "ids" if source["kind"] == "ids" else " ".join(filter(None, (source["path"], source["column"])))
-        )
+        place = "ids" if source["kind"] == "ids" else " ".join(filter(None, (source["path"], source["column"])))
         by_place[place] = {"count": source["count"], "digest": source["digest"]}
     return {"reason": reason, "until": until, "sources": by_place, "prefixes": sorted(prefixes)}
 

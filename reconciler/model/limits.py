@@ -70,11 +70,26 @@ class ApiSettings:
         return max(1, int(self.requests_per_five_minutes * self.share))
 
     def least_seconds(self, requests: int) -> float:
-        """The least time `requests` take from a fresh budget: what is beyond each full window waits for the next.
+        """The least time that `requests` take under this budget; see the function of the same name."""
+        return least_seconds(requests, self.requests_per_window)
 
-        The window is 5 minutes (the service's); inside one, 200 requests a second (its ceiling per address).
-        """
-        if requests <= 0:
-            return 0.0
-        full, rest = divmod(requests - 1, self.requests_per_window)
-        return full * WINDOW_SECONDS + rest / REQUESTS_PER_SECOND
+
+def least_seconds(
+    requests: int,
+    per_window: int | None = 1200,
+    window: float = WINDOW_SECONDS,
+    per_second: int | None = REQUESTS_PER_SECOND,
+) -> float:
+    """Seconds from the first start to the last when `requests` are made under a fresh budget.
+
+    A lower bound: answers that take their time, and other users of the account, come on top. None as a limit means
+    that there is none.
+    """
+    if requests <= 0:
+        return 0.0
+    earlier = requests - 1
+    paced = earlier // per_second if per_second else 0
+    if not per_window:
+        return float(paced)
+    windows, rest = divmod(earlier, per_window)
+    return float(max(windows * window + (rest // per_second if per_second else 0), paced))

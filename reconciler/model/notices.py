@@ -127,9 +127,10 @@ class BatchFailed(Notice):
 
 @dataclass(frozen=True, slots=True)
 class Progress(Notice):
-    """How far it is. `phase` "sending" or "settling"; `seconds_left` None when unknown; `requests_left` None: no limit.
+    """How far it is. `phase`: "sending" or "settling".
 
-    While sending `done` and `total` count ids accepted, while settling ids verified.
+    `seconds_left` is None when unknown, `requests_left` when nothing limits them. `done` and `total` count ids:
+    accepted while sending, verified while settling.
     """
 
     type: ClassVar[str] = "progress"

@@ -123,7 +123,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class PrefixPlan:
-    """A declared prefix. `count` ids matched when it was last listed; None: it never was. `digest` of the matches."""
+    """A declared prefix. `count` ids matched when it was last listed (None: it never was), `digest` is theirs."""
 
     text: str
     path: str
@@ -222,9 +222,7 @@ class Plan:
     @property
     def applyable(self) -> bool:
         """Neither errored nor refused, every prefix resolved, and something to do."""
-        return not (self.errored or self.refused or self.unresolved_prefixes) and (
-            self.changes or self.pending
-        )
+        return not (self.errored or self.refused or self.unresolved_prefixes) and (self.changes or self.pending)
 
     def actions(self) -> Iterator[tuple[IndexPlan, Action]]:
         """Every action of every index, in order."""

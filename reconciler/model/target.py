@@ -44,11 +44,12 @@ def origin_of(base_url: str) -> str:
     """
     parts = urlsplit(base_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"not an http(s) URL: {base_url!r}")
+        raise ValueError("not an http(s) URL with a host")  # not quoted: it may hold a password
+    number = parts.port
     if is_loopback(parts.hostname):
         return LOOPBACK
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port is None else f":{parts.port}"
-    if (parts.scheme, parts.port) in (("https", 443), ("http", 80)):
+    port = "" if number is None else f":{number}"
+    if (parts.scheme, number) in (("https", 443), ("http", 80)):
         port = ""
     return f"{parts.scheme}://{host}{port}"

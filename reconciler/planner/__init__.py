@@ -83,9 +83,7 @@ def make_plan(
     plans: list[IndexPlan] = []
     diagnostics = [*desired.diagnostics, *mismatches(desired, projection, origin)]
     for target in sorted(t for t in targets if only in (None, t.index)):
-        view = _View(
-            desired, projection, target, None if observation is None else observation.of(target), limits
-        )
+        view = _View(desired, projection, target, None if observation is None else observation.of(target), limits)
         planned = view.plan(api.batch_size)
         if planned.actions or planned.prefixes or planned.summary.unchanged:
             plans.append(planned)
@@ -266,9 +264,7 @@ class _View:
                     count, digest = len(matches), matches.digest()
                 elif before := listed.get((declaration.manifest, prefix.text)):
                     count, digest = int(str(before["count"])), str(before["digest"])
-                plans.append(
-                    PrefixPlan(prefix.text, prefix.position.path, prefix.position.line, count, digest)
-                )
+                plans.append(PrefixPlan(prefix.text, prefix.position.path, prefix.position.line, count, digest))
         return tuple(plans)
 
     def _sourced(
@@ -345,9 +341,7 @@ class _View:
 
     def _declaration_changes(self, record: TargetRecord) -> Iterator[Diagnostic]:
         applied = {
-            (d.manifest, d.ordinal): d
-            for d in self.projection.declarations.values()
-            if d.target == record.number
+            (d.manifest, d.ordinal): d for d in self.projection.declarations.values() if d.target == record.number
         }
         declared = self.desired.of(self.target)
         for declaration in (*declared.declarations, *declared.lapsed):

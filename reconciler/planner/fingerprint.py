@@ -19,9 +19,7 @@ def fingerprint(plans: Iterable[IndexPlan], desired: Desired, limits: dict[str, 
     """
     targets = []
     for plan in plans:
-        moves = {
-            kind.value: plan.ids(kind).digest() for kind in (*SENDING, ActionKind.RELEASE) if plan.ids(kind)
-        }
+        moves = {kind.value: plan.ids(kind).digest() for kind in (*SENDING, ActionKind.RELEASE) if plan.ids(kind)}
         # A prefix may be listed for one manifest and not yet for another: None has no order.
         prefixes = sorted(([prefix.text, prefix.digest] for prefix in plan.prefixes), key=json.dumps)
         if moves or prefixes:

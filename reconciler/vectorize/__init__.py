@@ -9,7 +9,7 @@ Importing this package does not import httpx (120 ms): the first `Client` does.
 from __future__ import annotations
 
 from reconciler.vectorize.answers import Accepted, IndexDescription, IndexInfo, Page
-from reconciler.vectorize.budget import UNLIMITED, Budget, least_seconds
+from reconciler.vectorize.budget import UNLIMITED, Budget
 from reconciler.vectorize.classify import CursorExpired
 from reconciler.vectorize.client import GET_BY_IDS_MAXIMUM, ID_BYTES_MAXIMUM, LIST_PAGE_MAXIMUM, Client
 from reconciler.vectorize.credentials import Credentials, base_url_from, credentials_from
@@ -37,5 +37,4 @@ __all__ = [
     "RetryPolicy",
     "base_url_from",
     "credentials_from",
-    "least_seconds",
 ]

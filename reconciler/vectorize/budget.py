@@ -12,39 +12,17 @@ from collections import deque
 from collections.abc import Iterable
 
 from reconciler.clock import Clock
+from reconciler.model.limits import REQUESTS_PER_SECOND, WINDOW_SECONDS
 from reconciler.vectorize.headers import RateHeaders
 
 #: Source: the API's documented rate limits; 1,200 requests in 5 minutes a user, 200 a second an address.
 REQUESTS_PER_WINDOW = 1200
-WINDOW_SECONDS = 300.0
-REQUESTS_PER_SECOND = 200
 
 #: What `Budget.left` returns when no limit applies.
 UNLIMITED = sys.maxsize
 
 #: Less than this many seconds is now: sums of floats would otherwise ask to wait for nothing, for ever.
 _NOW = 1e-6
-
-
-def least_seconds(
-    requests: int,
-    per_window: int | None = REQUESTS_PER_WINDOW,
-    window: float = WINDOW_SECONDS,
-    per_second: int | None = REQUESTS_PER_SECOND,
-) -> float:
-    """Seconds from the first start to the last when `requests` are made under a fresh budget.
-
-    A lower bound: answers that take their time, other users of the account and the budget's own slack
-    (see Budget) come on top. None as a limit means that there is none.
-    """
-    if requests <= 0:
-        return 0.0
-    earlier = requests - 1
-    paced = earlier // per_second if per_second else 0
-    if not per_window:
-        return float(paced)
-    windows, rest = divmod(earlier, per_window)
-    return float(max(windows * window + (rest // per_second if per_second else 0), paced))
 
 
 class _Window:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.clock import ManualClock
-from reconciler.vectorize import UNLIMITED, Budget, Dispatcher, Quota, RateHeaders, least_seconds
+from reconciler.model.limits import least_seconds
+from reconciler.vectorize import UNLIMITED, Budget, Dispatcher, Quota, RateHeaders
 
 
 def run(budget: Budget, clock: ManualClock, requests: int) -> list[float]:
