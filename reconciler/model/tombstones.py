@@ -188,6 +188,17 @@ class Projection:
         """The record of `target` that is not closed; None when the state does not know it."""
         return self._live.get(target)
 
+    def declared(self, target: int) -> tuple[DeclarationRecord, ...]:
+        """The declarations recorded for the target of this number, in order of the log."""
+        return self._declared.get(target, ())
+
+    @cached_property
+    def _declared(self) -> dict[int, tuple[DeclarationRecord, ...]]:
+        found: dict[int, list[DeclarationRecord]] = {}
+        for record in self.declarations.values():
+            found.setdefault(record.target, []).append(record)
+        return {target: tuple(records) for target, records in found.items()}
+
     @cached_property
     def _live(self) -> dict[Target, TargetRecord]:
         return {record.target: record for record in self.targets.values() if not record.closed}

@@ -251,8 +251,7 @@ class _View:
     def _prefixes(self, declared: DesiredTarget, record: TargetRecord | None) -> tuple[PrefixPlan, ...]:
         listed = {
             (applied.manifest, str(prefix["text"])): prefix
-            for applied in self.projection.declarations.values()
-            if record is not None and applied.target == record.number
+            for applied in (self.projection.declared(record.number) if record else ())
             for prefix in applied.prefixes
         }
         plans = []
@@ -340,9 +339,7 @@ class _View:
             )
 
     def _declaration_changes(self, record: TargetRecord) -> Iterator[Diagnostic]:
-        applied = {
-            (d.manifest, d.ordinal): d for d in self.projection.declarations.values() if d.target == record.number
-        }
+        applied = {(d.manifest, d.ordinal): d for d in self.projection.declared(record.number)}
         declared = self.desired.of(self.target)
         for declaration in (*declared.declarations, *declared.lapsed):
             before = applied.get((declaration.manifest, declaration.ordinal))
