@@ -101,7 +101,8 @@ class Fold(Tables):
 
     def _count_requests(self, frame: Frame) -> None:
         made = sum(
-            1 if isinstance(event, ev.Accepted | ev.Failed) else getattr(event, "requests", 0)
+            # Attempt 0 is a batch that was taken back before anything was sent.
+            min(event.attempt, 1) if isinstance(event, ev.Accepted | ev.Failed) else getattr(event, "requests", 0)
             for event in frame.events
         )
         if made:

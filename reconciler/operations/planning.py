@@ -1,0 +1,137 @@
+"""`plan`: read the manifests and the state, look at the live index if asked, and plan. Records nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reconciler.model.desired import Desired
+from reconciler.model.diagnostic import Severity, warning
+from reconciler.model.observation import Observation, Presence
+from reconciler.model.plan import IndexPlan, Plan
+from reconciler.model.target import Target
+from reconciler.model.tombstones import Projection
+from reconciler.observer import Observer
+from reconciler.operations.context import Context, load
+from reconciler.operations.interrupts import Interrupts
+from reconciler.planner import make_plan
+from reconciler.state.journal import Journal
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what it was made from.
+
+    Attributes:
+        paths: the PATHS asked for, as `apply` loads them again.
+        only: the one index it covers, None for all.
+    """
+
+    plan: Plan
+    desired: Desired
+    projection: Projection
+    observation: Observation | None
+    paths: tuple[str, ...]
+    only: str | None
+
+    @property
+    def missing(self) -> tuple[Target, ...]:
+        """The indexes that the service did not know when somebody looked, in order."""
+        seen = {} if self.observation is None else self.observation.targets
+        found = {target for target, each in seen.items() if each.presence is Presence.MISSING}
+        found |= {index.target for index, action in self.plan.actions() if action.reason == "index-missing"}
+        return tuple(sorted(found))
+
+
+def read_state(context: Context) -> Projection:
+    """The state, folded; an empty projection when there is none. Takes no lock.
+
+    Raises:
+        StateError: it cannot be read, or does not verify.
+    """
+    store = context.store()
+    try:
+        return Journal(store, context.clock).load() if store.exists() else Projection()
+    finally:
+        store.close()
+
+
+def plan(
+    context: Context, paths: Sequence[str] = (), *, refresh: bool = False, only: str | None = None
+) -> Planned:
+    """Plan what must happen so that every declared id is absent.
+
+    Args:
+        context: see Context.
+        paths: manifests or folders; none = those of the configuration.
+        refresh: read the live indexes. Needs credentials.
+        only: plan this index alone.
+
+    Returns:
+        the plan; problems of the input are in its diagnostics.
+
+    Raises:
+        StateError: the state cannot be read.
+        ServiceError: the live indexes cannot be read.
+    """
+    projection = read_state(context)
+    desired = load(context, paths, projection=projection, conflicts=Severity.REFUSAL)
+    observation = observe(context, desired, projection, only=only) if refresh else None
+    planned = replan(context, desired, projection, observation, paths=tuple(paths), only=only)
+    if not projection.lineage:
+        absent = warning(
+            "no-state",
+            "there is no state yet: planned from empty",
+            f"Looked for {context.store().url}. If deletions were recorded elsewhere, name that state.",
+        )
+        planned = replace(planned, plan=replace(planned.plan, diagnostics=(*planned.plan.diagnostics, absent)))
+    return planned
+
+
+def observe(
+    context: Context,
+    desired: Desired,
+    projection: Projection,
+    *,
+    only: str | None = None,
+    prefixes_only: bool = False,
+    interrupts: Interrupts | None = None,
+) -> Observation:
+    """Read the live indexes that are declared. Arguments as `Observer.observe`.
+
+    Raises:
+        AuthenticationFailed: the environment holds no credentials.
+        ServiceError: something could not be read.
+        Interrupted: somebody asked to stop.
+    """
+    budget = context.budget(projection)
+    with context.client(budget) as client, context.dispatcher(budget) as dispatcher:
+        (interrupts or Interrupts()).on_request(dispatcher.stop)
+        observer = Observer(client, dispatcher, context.clock)
+        return observer.observe(desired, projection, only=only, prefixes_only=prefixes_only)
+
+
+def listed_first(projection: Projection, index: IndexPlan) -> bool:
+    """True when a prefix of `index` was listed for this plan, and the state has no such list yet."""
+    known = {
+        (record.manifest, str(prefix["text"]))
+        for record in projection.declarations.values()
+        if projection.targets[record.target].target == index.target
+        for prefix in record.prefixes
+    }
+    return any(each.count is not None and (each.path, each.text) not in known for each in index.prefixes)
+
+
+def replan(
+    context: Context,
+    desired: Desired,
+    projection: Projection,
+    observation: Observation | None,
+    *,
+    paths: tuple[str, ...],
+    only: str | None,
+) -> Planned:
+    """Plan again from values that are at hand."""
+    config = context.config
+    made = make_plan(desired, projection, observation, config.limits, config.api, origin=context.origin, only=only)
+    return Planned(made, desired, projection, observation, paths, only)

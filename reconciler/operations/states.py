@@ -1,0 +1,136 @@
+"""Operations on the state itself: create, unlock, compare with a remembered head; and what it knows of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconciler.errors import StateMissing
+from reconciler.model.diagnostic import Severity
+from reconciler.model.idset import IdSet
+from reconciler.model.tombstones import Projection, Status
+from reconciler.operations.applying import check_manifests
+from reconciler.operations.context import Context, load
+from reconciler.operations.planning import read_state
+from reconciler.state.history import HistoryEntry, history
+from reconciler.state.journal import Journal
+from reconciler.state.journal import create as create_state
+from reconciler.state.run import unlock as unlock_run
+from reconciler.state.run import whoami
+
+
+def init(context: Context) -> Projection:
+    """Create an empty state.
+
+    Raises:
+        StateError: there is one already, or it cannot be created there.
+    """
+    store = context.store()
+    try:
+        store.probe()
+        return create_state(store, context.clock).projection()
+    finally:
+        store.close()
+
+
+def unlock(context: Context, run: str, reason: str) -> Projection:
+    """Take the state away from the run that holds it. It can start no further request after that.
+
+    Raises:
+        StateError: no run, or another one, holds it.
+    """
+    store = context.store()
+    try:
+        if not store.exists():
+            raise StateMissing(f"there is no state at {store.url}", hint="There is nothing to unlock.")
+        journal = Journal(store, context.clock)
+        journal.load()
+        who = whoami(context.environment)
+        unlock_run(journal, context.clock, run, reason=reason, by=f"{who['actor']}@{who['host']}")
+        return journal.projection()
+    finally:
+        store.close()
+
+
+def check_head(context: Context, head: str) -> Projection:
+    """Compare the log with a head that somebody remembered: `position:hash`.
+
+    Raises:
+        StateDamaged: something that was there then is missing or different now.
+        StateError: it is no head, or the log cannot be read.
+    """
+    store = context.store()
+    try:
+        if not store.exists():
+            raise StateMissing(
+                f"there is no state at {store.url}, but a head is remembered", hint="The state was lost or moved."
+            )
+        journal = Journal(store, context.clock)
+        journal.check_head(head)
+        return journal.projection()
+    finally:
+        store.close()
+
+
+def history_of(context: Context, id_: str, index: str | None = None) -> list[HistoryEntry]:
+    """Everything the log says of one id: every mutation and every read, in order.
+
+    Args:
+        context: see Context.
+        id_: the id.
+        index: of this index alone; None = of all.
+
+    Raises:
+        StateError: the log cannot be read.
+    """
+    store = context.store()
+    try:
+        entries = history(store, id_) if store.exists() else iter(())
+        return [entry for entry in entries if index in (None, entry.target.index)]
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True)
+class IdCheck:
+    """What is known of one index's ids: `declared` absent by a manifest, and further ones with a tombstone."""
+
+    declared: IdSet
+    tombstones: IdSet
+    prefixes: tuple[str, ...] = ()
+
+    def status(self, id_: str) -> str:
+        """`declared`, `tombstone` or `free`."""
+        if id_ in self.declared or id_.startswith(self.prefixes):
+            return "declared"
+        return "tombstone" if id_ in self.tombstones else "free"
+
+
+def id_check(context: Context, index: str) -> IdCheck:
+    """What manifests and state say of the ids of `index`, in any account. Offline.
+
+    Raises:
+        ManifestError: the manifests cannot be used: an answer might be wrong.
+        StateError: the state cannot be read.
+    """
+    projection = read_state(context)
+    desired = load(context, projection=projection, conflicts=Severity.REFUSAL)
+    check_manifests(desired.diagnostics)
+    targets = [each for each in desired.targets if each.target.index == index]
+    open_statuses = [status for status in Status if status is not Status.RELEASED]
+    return IdCheck(
+        declared=IdSet.union(each.ids for each in targets),
+        tombstones=IdSet.union(
+            record.ids(*open_statuses)
+            for record in projection.targets.values()
+            if record.target.index == index and not record.closed
+        ),
+        prefixes=tuple(prefix.text for each in targets for prefix in each.prefixes),
+    )
+
+
+def check_ids(context: Context, index: str, ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """For each of `ids`, in order: (id, `declared` | `tombstone` | `free`). Streams. See `id_check`."""
+    known = id_check(context, index)
+    for id_ in ids:
+        yield id_, known.status(id_)

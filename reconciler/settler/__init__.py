@@ -1,0 +1,233 @@
+"""Turns accepted into processed, and processed into verified: by reading, never by assuming.
+
+The rules it keeps:
+
+1. Happens-before is read from the log. Batch B is after A when B's intent comes later in the log than A's
+   acceptance. A is processed when the service's pointer equals A's mutation, or that of any batch after A.
+2. Verified needs a read begun after the mutation was processed, on an index whose `created_on` is the pinned one
+   before and after. Anything else is an error, never absence.
+3. When the pointer has named none of ours 120 s after the last acceptance (a busy index with other writers), the
+   ids are read anyway: missing is verified, recorded as "read, pointer not seen".
+4. An id that is present after it was processed, but was never verified, is read again until the time runs out.
+   Then it is reappeared only if it was present at least 120 s after it was processed.
+5. Ids that were found absent and therefore not sent are read after a mutation of this run was processed on that
+   index: an upsert accepted before the plan's look may still have been in the service's log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from queue import SimpleQueue
+
+from reconciler.clock import Clock
+from reconciler.errors import AuthenticationFailed, IndexNotFound, Interrupted, PermissionDenied, ServiceError
+from reconciler.model.diagnostic import warning
+from reconciler.model.idset import IdSet
+from reconciler.model.notices import Problem, ProcessedIds, Progress, ReappearedIds, Sink, VerifiedIds
+from reconciler.model.target import Target
+from reconciler.model.tombstones import Status, TargetRecord
+from reconciler.observer import IndexRecreated, Observer
+from reconciler.settler.cases import (
+    FIRST_POLL_SECONDS,
+    PROCESSING_SECONDS,
+    Case,
+    Groups,
+    Phase,
+    Settlement,
+    TargetSettlement,
+    processed_by,
+)
+from reconciler.settler.findings import found_present, found_read
+from reconciler.settler.naming import frames, ranges
+from reconciler.state.events import Event, LeaseRenewed, Processed
+from reconciler.state.run import Run
+from reconciler.vectorize import Dispatcher
+
+__all__ = ["Groups", "Settlement", "Settler", "TargetSettlement", "processed_by"]
+
+PROGRESS_SECONDS = 10.0
+
+
+class Settler:
+    """Settles targets within a run.
+
+    Args:
+        run: open; everything learnt is recorded in it.
+        timeout: seconds from now after which waiting ends.
+    """
+
+    def __init__(
+        self, run: Run, observer: Observer, dispatcher: Dispatcher, clock: Clock, *, timeout: float, notify: Sink
+    ) -> None:
+        self._run = run
+        self._observer = observer
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._notify = notify
+        self._timeout = timeout
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
+        self._stopping = False
+        self._counted = dispatcher.budget.started
+        self._told = clock.elapsed()
+
+    def stop(self) -> None:
+        """End soon, recording what is known. Safe in a signal handler."""
+        self._stopping = True
+        self._dispatcher.stop()
+        self._wakeups.put(None)
+
+    def settle(
+        self,
+        records: Sequence[TargetRecord],
+        *,
+        absent: Mapping[Target, Groups] | None = None,
+        audit: bool = False,
+    ) -> Settlement:
+        """Settle everything pending of `records`.
+
+        Args:
+            records: the targets, as the log has them now.
+            absent: ids found absent and not sent, by target; to be proven after this run's mutations.
+            audit: read every tombstone that was verified or had reappeared again, too.
+
+        Raises:
+            RunFenced, StateError: the log could not be written.
+        """
+        again = (Status.VERIFIED, Status.REAPPEARED) if audit else ()
+        cases = [Case(r, (absent or {}).get(r.target, ()), r.ids(*again), self._clock) for r in records]
+        cases = [case for case in cases if case.asked]
+        self._observer.tick = lambda: self._beat(cases)
+        fatal = None
+        try:
+            self._until_done(cases)
+        except (AuthenticationFailed, PermissionDenied) as refused:
+            fatal = refused
+        for case in cases:
+            if case.phase is not Phase.DONE:
+                self._time_is_up(case)
+        return Settlement({case.target: case.result for case in cases}, fatal, self._requests())
+
+    def _until_done(self, cases: Sequence[Case]) -> None:
+        deadline = self._clock.elapsed() + self._timeout
+        open_cases = list(cases)
+        while open_cases and not self._stopping:
+            case = min(open_cases, key=lambda each: each.due)
+            if not self._wait_until(min(case.due, deadline), cases):
+                continue
+            if case.due > deadline:
+                return
+            self._advance(case)
+            open_cases = [each for each in open_cases if each.phase is not Phase.DONE]
+
+    def _wait_until(self, moment: float, cases: Sequence[Case]) -> bool:
+        """Wait in steps short enough for the lease and for progress; True when `moment` has come."""
+        self._beat(cases)
+        now = self._clock.elapsed()
+        if now >= moment:
+            return True
+        self._clock.wait(self._wakeups, min(moment - now, PROGRESS_SECONDS))
+        return False
+
+    def _beat(self, cases: Sequence[Case]) -> None:
+        """Renew the lease and tell the progress, when they are due."""
+        if self._run.renew_due():
+            self._run.renew(self._requests())
+        if self._clock.elapsed() - self._told >= PROGRESS_SECONDS:
+            self._tell_progress(cases)
+
+    def _requests(self) -> int:
+        """Requests made since this was last asked."""
+        made = self._dispatcher.budget.started - self._counted
+        self._counted += made
+        return made
+
+    def _advance(self, case: Case) -> None:
+        try:
+            if case.phase is Phase.POLLING:
+                self._poll(case)
+            if case.phase is Phase.READING:
+                self._read(case)
+        except Interrupted:
+            self._stopping = True
+        except (AuthenticationFailed, PermissionDenied):
+            raise
+        except (IndexNotFound, IndexRecreated) as gone:
+            self._fail(case, gone)
+        except ServiceError as failed:
+            if not failed.passing:
+                self._fail(case, failed)
+                return
+            self._notify(Problem(warning("read-failed", f"{case.target}: {failed.message}", "Tried again.")))
+            case.wait_longer(self._clock, failed.retry_after or 0.0)
+
+    def _fail(self, case: Case, error: ServiceError) -> None:
+        case.result.error = error
+        case.result.pending = case.unproven
+        case.phase = Phase.DONE
+
+    def _poll(self, case: Case) -> None:
+        pointer, case.live_count = self._observer.pointer(case.target)
+        done = [b for b in processed_by(pointer, case.record.batches) if b.number in case.waiting]
+        if done and pointer is not None:
+            numbers = [batch.number for batch in done]
+            self._run.append([Processed(case.record.number, ranges(numbers), pointer, self._requests())])
+            case.waiting.difference_update(numbers)
+            self._notify(ProcessedIds(case.target, len(numbers), pointer))
+        if case.waiting:
+            if self._clock.elapsed() < case.fallback:
+                case.wait_longer(self._clock)
+                return
+            case.pointer_seen = False
+        case.processed_at = self._clock.elapsed()
+        case.phase = Phase.READING
+        case.interval = FIRST_POLL_SECONDS
+
+    def _read(self, case: Case) -> None:
+        asked = case.asked
+        reading = self._observer.prove(case.target, asked, pin=case.record.created_on, live_count=case.live_count)
+        if reading.note:
+            self._notify(Problem(warning("list-not-used", reading.note, "Read by get_by_ids instead.")))
+        how = reading.how if case.pointer_seen else f"{reading.how}; read, pointer not seen"
+        self._record(found_read(case, reading.present, how))
+        if missing := len(asked) - len(reading.present):
+            case.result.verified += missing
+            self._notify(VerifiedIds(case.target, missing, how))
+        if wrong := reading.present - case.ids:
+            self._found(case, wrong)
+        case.late = reading.present & case.ids
+        if case.late:
+            case.wait_longer(self._clock)
+        else:
+            case.phase = Phase.DONE
+
+    def _record(self, events: Iterable[Event]) -> None:
+        for portion in frames(events):
+            self._run.append([*portion, LeaseRenewed(self._requests())])
+
+    def _found(self, case: Case, ids: IdSet) -> None:
+        case.result.reappeared = IdSet.union([case.result.reappeared, ids])
+        self._notify(ReappearedIds(case.target, len(ids), tuple(ids.first(20))))
+
+    def _time_is_up(self, case: Case) -> None:
+        """Rule 4's end: present for long enough after it was processed is reappeared, anything else is pending."""
+        late = case.late
+        if late and self._clock.elapsed() - case.processed_at >= PROCESSING_SECONDS and not self._stopping:
+            self._record(found_present(case, late, "still present"))
+            self._found(case, late)
+        else:
+            case.result.pending = case.unproven
+
+    def _tell_progress(self, cases: Sequence[Case]) -> None:
+        self._told = self._clock.elapsed()
+        self._notify(
+            Progress(
+                phase="settling",
+                done=sum(case.result.verified for case in cases),
+                total=sum(len(case.ids) + len(case.absent_ids) + len(case.audit) for case in cases),
+                batches_done=sum(len(case.batches) - len(case.waiting) for case in cases),
+                batches_total=sum(len(case.batches) for case in cases),
+                requests=self._dispatcher.budget.started,
+                requests_left=self._dispatcher.requests_left,
+                seconds_left=None,
+            )
+        )

@@ -1,0 +1,170 @@
+"""One target on its way to verified: what it waits for, and what is known at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import cached_property
+
+from reconciler.clock import Clock
+from reconciler.errors import ServiceError
+from reconciler.model.idset import IdSet
+from reconciler.model.target import Target
+from reconciler.model.tombstones import BatchRecord, Status, TargetRecord
+from reconciler.observer import seconds_since
+
+#: From the service's known latency (median under 30 s, p99 under 2 min): after this it should have been applied.
+PROCESSING_SECONDS = 120.0
+FIRST_POLL_SECONDS = 0.3
+POLL_GROWTH = 1.5
+LONGEST_POLL_SECONDS = 10.0
+
+#: (numbers of declarations, ids)
+Groups = tuple[tuple[tuple[int, ...], IdSet], ...]
+
+
+@dataclass
+class TargetSettlement:
+    """What is known of one target at the end. All counts are ids.
+
+    Attributes:
+        verified: found missing now.
+        pending: not found missing: accepted or processed, or to be read again and not read.
+        reappeared: found present that should be gone.
+        error: why it could not be settled.
+    """
+
+    verified: int = 0
+    pending: int = 0
+    reappeared: IdSet = field(default_factory=IdSet)
+    error: ServiceError | None = None
+
+
+@dataclass
+class Settlement:
+    """What is known at the end.
+
+    Attributes:
+        by_target: one each.
+        fatal: an error that ended it for all targets.
+        requests: made since the last frame that counted them.
+    """
+
+    by_target: dict[Target, TargetSettlement] = field(default_factory=dict)
+    fatal: ServiceError | None = None
+    requests: int = 0
+
+    @property
+    def errors(self) -> tuple[ServiceError, ...]:
+        """Everything that kept a target from its end."""
+        found = [self.fatal, *(each.error for each in self.by_target.values())]
+        return tuple(each for each in found if each is not None)
+
+    @property
+    def verified(self) -> int:
+        """Ids found missing."""
+        return sum(each.verified for each in self.by_target.values())
+
+    @property
+    def pending(self) -> int:
+        """Ids not verified."""
+        return sum(each.pending for each in self.by_target.values())
+
+    @property
+    def reappeared(self) -> int:
+        """Ids found present."""
+        return sum(len(each.reappeared) for each in self.by_target.values())
+
+
+def processed_by(pointer: str | None, batches: Sequence[BatchRecord]) -> tuple[BatchRecord, ...]:
+    """The accepted batches that `pointer` proves processed (rule 1).
+
+    Args:
+        pointer: the newest processed mutation the service names; None before the first.
+        batches: of one target, in order of the log, whatever their status.
+    """
+    named = [batch for batch in batches if pointer and batch.mutation_id == pointer]
+    if not named:
+        return ()
+    intent = min(batch.intent for batch in named)
+    return tuple(
+        batch
+        for batch in batches
+        if batch.status == Status.ACCEPTED
+        and (batch.mutation_id == pointer or (batch.accepted is not None and batch.accepted < intent))
+    )
+
+
+class Phase(Enum):
+    """What a case does next."""
+
+    POLLING = auto()
+    READING = auto()
+    DONE = auto()
+
+
+class Case:
+    """One target on its way to verified.
+
+    Args:
+        record: as the log has it now.
+        absent: found absent and not sent; to be proven with the rest.
+        audit: verified or reappeared before; to be read again with the rest.
+    """
+
+    def __init__(self, record: TargetRecord, absent: Groups, audit: IdSet, clock: Clock) -> None:
+        self.record = record
+        self.target = record.target
+        self.absent = absent
+        self.audit = audit
+        self.result = TargetSettlement()
+        self.batches = {b.number: b for b in record.batches if b.status in (Status.ACCEPTED, Status.PROCESSED)}
+        self.waiting = {n for n, b in self.batches.items() if b.status == Status.ACCEPTED}
+        self.ids = record.ids(Status.ACCEPTED, Status.PROCESSED)
+        self.late: IdSet | None = None  # present at the last read; None before the first
+        self.pointer_seen = True
+        self.live_count: int | None = None
+        self.interval = FIRST_POLL_SECONDS
+        self.due = clock.elapsed() + (FIRST_POLL_SECONDS if self.waiting else 0.0)
+        self.phase = Phase.POLLING if self.waiting else Phase.READING
+        self.processed_at = clock.elapsed()
+        now = clock.now()
+        if self.waiting:
+            ages = [seconds_since(self.batches[n].accepted_at, now) for n in self.waiting]
+            self.fallback = clock.elapsed() + max(0.0, PROCESSING_SECONDS - max(0.0, min(ages)))
+        else:
+            ages = [seconds_since(b.processed_at or b.settled_at, now) for b in self._processed()]
+            self.processed_at -= max(0.0, min(ages, default=0.0))
+            self.fallback = clock.elapsed()
+
+    def _processed(self) -> Sequence[BatchRecord]:
+        """The batches that the pending ids came with; some may be verified but for those ids."""
+        stragglers = self.ids - self.batch_ids
+        verified = [b for b in self.record.batches if b.status == Status.VERIFIED] if stragglers else []
+        return [*self.batches.values(), *(b for b in verified if not b.ids.isdisjoint(stragglers))]
+
+    @property
+    def unproven(self) -> int:
+        """How many ids were not found missing, for whatever reason."""
+        return len(self.asked)
+
+    @cached_property
+    def batch_ids(self) -> IdSet:
+        """Every id of the batches that wait or were processed."""
+        return IdSet.union(batch.ids for batch in self.batches.values())
+
+    @cached_property
+    def absent_ids(self) -> IdSet:
+        """What was found absent before, and not sent."""
+        return IdSet.union(ids for _, ids in self.absent)
+
+    @property
+    def asked(self) -> IdSet:
+        """What the next read asks for."""
+        return IdSet.union([self.ids, self.absent_ids, self.audit]) if self.late is None else self.late
+
+    def wait_longer(self, clock: Clock, least: float = 0.0) -> None:
+        """Not before `least` seconds, and a little longer each time."""
+        self.due = clock.elapsed() + max(self.interval, least)
+        self.interval = min(self.interval * POLL_GROWTH, LONGEST_POLL_SECONDS)

@@ -1,0 +1,60 @@
+"""How events name ids: whole batches by their numbers, the rest one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from reconciler.model.idset import IdSet
+from reconciler.model.tombstones import REJECTED, TargetRecord
+from reconciler.state.events import Event
+
+#: Ids in one event, and in one frame, so that none grows beyond what an object store takes well.
+IDS_AN_EVENT = 10_000
+
+
+def ranges(numbers: Sequence[int]) -> list[list[int]]:
+    """Sorted numbers as inclusive ranges: [1, 2, 3, 7] becomes [[1, 3], [7, 7]]."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
+
+
+def whole_batches(record: TargetRecord, ids: IdSet) -> tuple[list[int], IdSet]:
+    """The batches that an event about `ids` may name.
+
+    An event that names a batch is about the ids whose last batch it is: all of them must be in `ids`.
+
+    Returns:
+        their numbers, and the ids that they stand for.
+    """
+    whole: list[int] = []
+    covered: list[IdSet] = []
+    named_later: set[str] = set()
+    for batch in reversed(record.batches):
+        if batch.status == REJECTED:
+            continue
+        own = IdSet.of(i for i in batch.ids if i not in named_later)
+        named_later.update(own)
+        if own and own <= ids:
+            whole.append(batch.number)
+            covered.append(own)
+    return whole, IdSet.union(covered)
+
+
+def frames(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """`events` in order, in portions that are small enough for a frame."""
+    portion: list[Event] = []
+    size = 0
+    for event in events:
+        ids = len(getattr(event, "ids", ()))
+        if portion and size + ids > IDS_AN_EVENT:
+            yield portion
+            portion, size = [], 0
+        portion.append(event)
+        size += ids
+    if portion:
+        yield portion
