@@ -129,7 +129,10 @@ class Observer:
         if by_ids > 1 and (live_count is None or ceil(live_count / LIST_PAGE_MAXIMUM) < by_ids):
             try:
                 listed = self._list(target, lambda page: ids & page, affordable=by_ids)
-            except (_NoList, CursorExpired) as problem:
+            except (
+                _NoList,
+                RequestRejected,
+            ) as problem:  # an expired cursor, too: naming the ids is as good a proof
                 note = str(problem)
             else:
                 if listed is not None:

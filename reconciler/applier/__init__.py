@@ -30,15 +30,12 @@ from reconciler.errors import (
     StateError,
     TooManyIds,
 )
-from reconciler.model.notices import BatchFailed, BatchSubmitted, Progress, Sink, ignore
+from reconciler.model.notices import PROGRESS_SECONDS, BatchFailed, BatchSubmitted, Progress, Sink, ignore
 from reconciler.state.events import Accepted, Event, Failed, LeaseRenewed
 from reconciler.state.run import FRESH, Run
 from reconciler.vectorize import Client, Dispatcher, Outcome
 
 __all__ = ["Applier", "Recorder", "SendResult", "TargetResult", "TargetWork", "work_for"]
-
-#: Silence longer than this looks like a hang, in seconds.
-PROGRESS_SECONDS = 10.0
 
 
 class _NotSent(ServiceError):
@@ -105,6 +102,8 @@ class Applier:
         self._lanes = [Lane(work) for work in works if work.ids]
         self._total = sum(lane.left for lane in self._lanes)
         self._dispatcher.gate = lambda: self._run.fresh(FRESH)
+        if self._total:
+            self._tell_progress()
         try:
             while self._step():
                 pass
@@ -150,11 +149,8 @@ class Applier:
                 self._run.append([event for event, _ in self._outcomes])
 
     def _patience(self) -> float:
-        """Seconds to wait for an outcome before the lease, a progress line or a stale intent is due."""
-        longest = PROGRESS_SECONDS
-        if self._dispatcher.queued and not self._run.fresh(FRESH):
-            longest = 1.0  # what the budget lets start next is held by the gate, and waits for a new frame
-        return max(0.05, min(longest, self._told + PROGRESS_SECONDS - self._clock.elapsed()))
+        """Seconds until progress is due; the lease and stale intents are looked at then, too."""
+        return max(0.05, self._told + PROGRESS_SECONDS - self._clock.elapsed())
 
     def _record_next(self) -> None:
         """Put everything that has arrived, and the next intents, into one frame."""

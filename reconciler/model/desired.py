@@ -127,6 +127,10 @@ class Keep:
         """Those of `ids` that this keep names or whose prefix it names."""
         return IdSet.union([ids & self.ids, *(ids.starting_with(p.text) for p in self.prefixes)])
 
+    def holds(self, id_: str) -> bool:
+        """True when this keep protects this one id."""
+        return id_ in self.ids or any(id_.startswith(prefix.text) for prefix in self.prefixes)
+
     def covers(self, target: Target) -> bool:
         """True when this keep is about `target`."""
         return self.index == target.index and self.account_id in (None, target.account_id)

@@ -97,7 +97,7 @@ class BatchSubmitted(Notice):
     def message(self) -> str:
         """See Notice."""
         again = f" (attempt {self.attempt})" if self.attempt > 1 else ""
-        return f"{self.target.index}: batch {self.batch}: {self.ids} ids accepted as {self.mutation_id}{again}"
+        return f"{self.target.index}: batch {self.batch}: {_ids(self.ids)} accepted as {self.mutation_id}{again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,10 @@ class BatchFailed(Notice):
         what = "given up" if self.retry_in is None else f"trying again in {self.retry_in:.1f} s"
         where = f"{self.target.index}: batch {self.batch}: attempt {self.attempt}"
         return f"{where} failed: {self.error} ({known}; {what})"
+
+
+#: A Progress comes this often, in seconds: often enough to draw. Sinks that write lines keep fewer of them.
+PROGRESS_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ class ProcessedIds(Notice):
     @property
     def message(self) -> str:
         """See Notice."""
-        return f"{self.target.index}: {self.batches} batches processed (pointer {self.pointer})"
+        batches = "1 batch" if self.batches == 1 else f"{self.batches:,} batches"
+        return f"{self.target.index}: {batches} processed (pointer {self.pointer})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +190,7 @@ class VerifiedIds(Notice):
     @property
     def message(self) -> str:
         """See Notice."""
-        return f"{self.target.index}: {self.ids:,} ids verified absent ({self.how})"
+        return f"{self.target.index}: {_ids(self.ids)} verified absent ({self.how})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,8 @@ class ReappearedIds(Notice):
     def message(self) -> str:
         """See Notice."""
         more = f" and {self.ids - len(self.examples):,} more" if self.ids > len(self.examples) else ""
-        return f"{self.target.index}: {self.ids:,} ids are present again: {', '.join(self.examples)}{more}"
+        verb = "is" if self.ids == 1 else "are"
+        return f"{self.target.index}: {_ids(self.ids)} {verb} present again: {', '.join(self.examples)}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,10 @@ class Problem(Notice):
         """See Notice."""
         where = "" if self.diagnostic.position is None else f"{self.diagnostic.position}: "
         return f"{where}{self.diagnostic.severity}: {self.diagnostic.summary}"
+
+
+def _ids(count: int) -> str:
+    return "1 id" if count == 1 else f"{count:,} ids"
 
 
 #: Takes notices as they happen; must not raise.

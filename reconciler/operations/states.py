@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconciler.errors import StateMissing
+from reconciler.model.desired import Keep
 from reconciler.model.diagnostic import Severity
 from reconciler.model.idset import IdSet
 from reconciler.model.tombstones import Projection, Status
@@ -93,15 +94,19 @@ def history_of(context: Context, id_: str, index: str | None = None) -> list[His
 
 @dataclass(frozen=True)
 class IdCheck:
-    """What is known of one index's ids: `declared` absent by a manifest, and further ones with a tombstone."""
+    """What is known of one index's ids: `declared` absent by a manifest, and further ones with a tombstone.
+
+    What a declared prefix matches is declared too, unless one of `keeps` protects it: it is never deleted then.
+    """
 
     declared: IdSet
     tombstones: IdSet
     prefixes: tuple[str, ...] = ()
+    keeps: tuple[Keep, ...] = ()
 
     def status(self, id_: str) -> str:
         """`declared`, `tombstone` or `free`."""
-        if id_ in self.declared or id_.startswith(self.prefixes):
+        if id_ in self.declared or (id_.startswith(self.prefixes) and not any(k.holds(id_) for k in self.keeps)):
             return "declared"
         return "tombstone" if id_ in self.tombstones else "free"
 
@@ -126,6 +131,7 @@ def id_check(context: Context, index: str) -> IdCheck:
             if record.target.index == index and not record.closed
         ),
         prefixes=tuple(prefix.text for each in targets for prefix in each.prefixes),
+        keeps=tuple(keep for each in targets for keep in each.keeps),
     )
 
 

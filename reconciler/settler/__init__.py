@@ -23,7 +23,15 @@ from reconciler.clock import Clock
 from reconciler.errors import AuthenticationFailed, IndexNotFound, Interrupted, PermissionDenied, ServiceError
 from reconciler.model.diagnostic import warning
 from reconciler.model.idset import IdSet
-from reconciler.model.notices import Problem, ProcessedIds, Progress, ReappearedIds, Sink, VerifiedIds
+from reconciler.model.notices import (
+    PROGRESS_SECONDS,
+    Problem,
+    ProcessedIds,
+    Progress,
+    ReappearedIds,
+    Sink,
+    VerifiedIds,
+)
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Status, TargetRecord
 from reconciler.observer import IndexRecreated, Observer
@@ -44,8 +52,6 @@ from reconciler.state.run import Run
 from reconciler.vectorize import Dispatcher
 
 __all__ = ["Groups", "Settlement", "Settler", "TargetSettlement", "processed_by"]
-
-PROGRESS_SECONDS = 10.0
 
 
 class Settler:
@@ -97,6 +103,8 @@ class Settler:
         cases = [Case(r, (absent or {}).get(r.target, ()), r.ids(*again), self._clock) for r in records]
         cases = [case for case in cases if case.asked]
         self._observer.tick = lambda: self._beat(cases)
+        if cases:
+            self._tell_progress(cases)
         fatal = None
         try:
             self._until_done(cases)

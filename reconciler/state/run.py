@@ -254,7 +254,9 @@ class Run:
             mutations = ", ".join(printable(e.mutation_id) for e in lost if isinstance(e, ev.Accepted)) or "none"
             hint = f"they could not be written to a file either; keep the accepted mutation ids: {mutations}"
         else:
-            hint = f"keep {path}: it holds them. Running the same command again sends those ids again and converges"
+            hint = (
+                f"keep {path}: it holds them. Running the same command again sends those ids again and converges"
+            )
         hint = "; ".join(each for each in (hint, error.hint) if each)
         message = f"{error.message}; {len(lost)} outcomes are not recorded"
         if isinstance(error, RunFenced):

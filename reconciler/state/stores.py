@@ -52,8 +52,11 @@ def open_store(url: str, *, root: Path | None = None) -> Store:
             f"this version has no {'S3' if kind == 's3' else 'PostgreSQL'} store yet: {redact(url)}",
             hint="use --state file:PATH",
         )
-    if "://" in url and kind != "file":
-        raise UsageError(f"not a state this program knows: {redact(url)}", hint="use --state file:PATH")
+    if kind and kind != "file":
+        raise UsageError(
+            f"not a state this program knows: {redact(url)}",
+            hint="use --state file:PATH; a file whose name holds a colon is file:NAME",
+        )
     path = _path(url) if kind == "file" else url
     if not path or "\0" in path:
         raise UsageError(f"no path in the state URL {url!r}", hint="use --state file:PATH")

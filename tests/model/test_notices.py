@@ -45,7 +45,7 @@ MESSAGES = [
     (Progress("settling", 1, 2, 0, 0, 7, None, None), "1 of 2 ids verified absent, 7 requests"),
     (ProcessedIds(TARGET, 24, "m-9"), "articles: 24 batches processed (pointer m-9)"),
     (VerifiedIds(TARGET, 2350, "list"), "articles: 2,350 ids verified absent (list)"),
-    (ReappearedIds(TARGET, 1, ("x",)), "articles: 1 ids are present again: x"),
+    (ReappearedIds(TARGET, 1, ("x",)), "articles: 1 id is present again: x"),
     (ReappearedIds(TARGET, 1002, ("x", "y")), "articles: 1,002 ids are present again: x, y and 1,000 more"),
     (Problem(error("c", "broken", position=Position("m", 2))), "m:2: error: broken"),
     (Problem(error("c", "broken")), "error: broken"),

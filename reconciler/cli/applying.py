@@ -1,0 +1,265 @@
+"""`reconciler apply`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from reconciler.cli import output
+from reconciler.cli.failures import report, say
+from reconciler.cli.interrupts import Signals, signals
+from reconciler.cli.options import PATH, context_of, format_option, lock_timeout, surroundings, timeout
+from reconciler.cli.planning import show_plan
+from reconciler.cli.progress import Heartbeat, sink, tell_error, write_event
+from reconciler.errors import PlanRefused, ReconcilerError, UsageError
+from reconciler.model.diagnostic import warning
+from reconciler.model.notices import Notice, Problem, RunBegan, Waiting
+from reconciler.operations.applying import ApplyOptions, ApplyResult
+from reconciler.operations.applying import apply as carry_out
+from reconciler.operations.context import Context
+from reconciler.operations.planning import Planned
+from reconciler.planfile import SavedPlan, read
+from reconciler.render import summary
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler apply
+  reconciler apply erasure.plan.json
+  reconciler apply manifests/ --auto-approve --no-wait
+  reconciler apply --auto-approve --expect sha256:… --format json
+"""
+)
+@click.argument("what", nargs=-1, type=PATH, metavar="[PLANFILE | PATHS]...")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--expect", metavar="FINGERPRINT", help="Carry out the plan with this fingerprint, or nothing.")
+@click.option(
+    "--approved", type=PATH, metavar="PLANFILE", help="The plan that --expect is of: differences are shown."
+)
+@click.option("--refresh", is_flag=True, help="Read the live indexes before planning.")
+@click.option("--wait/--no-wait", default=True, help="Wait until every id is verified absent (default), or not.")
+@timeout(600.0)
+@lock_timeout
+@click.option("--require-state", is_flag=True, help="A missing state is an error; without it a file is created.")
+@surroundings
+@format_option("text", "json")
+def apply(
+    *,
+    what: tuple[str, ...],
+    auto_approve: bool,
+    expect: str | None,
+    approved: str | None,
+    refresh: bool,
+    wait: bool,
+    timeout: float,
+    lock_timeout: float,
+    require_state: bool,
+    state: str | None,
+    config: str | None,
+    base_url: str | None,
+    form: str,
+) -> int:
+    """Delete what is declared absent, and remember every mutation.
+
+    With PLANFILE, carries out that saved plan and nothing else, without asking. With PATHS (default: those of the
+    configuration), plans, shows the plan and asks. Accepted is not gone: it waits until a read has found every
+    id missing.
+    """
+    with sink(form) as heartbeat, signals() as stop:
+        saved = _saved_plan(what)
+        asks = saved is None and not auto_approve
+        if asks and form == "json":
+            raise UsageError(
+                "apply cannot ask for approval with --format json",
+                hint="Apply a saved plan, or add --auto-approve.",
+            )
+        if approved is not None and expect is None:
+            raise UsageError("--approved goes with --expect")
+        if saved is not None and refresh:
+            raise UsageError(
+                "--refresh does not go with a saved plan, which is carried out as it is",
+                hint="Make it again with plan --refresh --out FILE, and apply that.",
+            )
+        context = context_of(state=state, config=config, base_url=base_url)
+        options = ApplyOptions(
+            refresh=refresh,
+            wait=wait,
+            timeout=timeout,
+            lock_timeout=lock_timeout,
+            require_state=require_state,
+            expect=expect,
+            approved=None if approved is None else read(approved),
+        )
+        part = _Apply(context, form, heartbeat, stop, asks=asks)
+        try:
+            result = carry_out(
+                context,
+                () if saved is not None else what,
+                saved=saved,
+                approve=part.approve,
+                options=options,
+                notify=part,
+                interrupts=stop.interrupts,
+            )
+        except PlanRefused as refused:
+            part.show_refused(refused)
+            raise
+    with output.outcome_of_a_run():
+        _tell(result, form)
+    return result.exit_code
+
+
+def _saved_plan(what: tuple[str, ...]) -> SavedPlan | None:
+    """The plan file, if that is what was named: a single file that is no YAML, or only by its name.
+
+    Raises:
+        UsageError: a plan file among others, or neither a plan nor a manifest.
+        PlanFileError: it cannot be used.
+    """
+    if len(what) > 1:
+        if plans := [path for path in what if _beginning(path) == "plan"]:
+            raise UsageError(
+                f"{plans[0]} is a saved plan: it is carried out alone",
+                hint="Name one plan file, or only manifests.",
+            )
+        return None
+    if not what or Path(what[0]).is_dir():
+        return None
+    beginning = _beginning(what[0])
+    if Path(what[0]).suffix.lower() in (".yaml", ".yml") and beginning != "plan":
+        return None
+    if beginning == "text":
+        raise UsageError(
+            f"{what[0]}: neither a saved plan nor a manifest",
+            hint="A saved plan is JSON, as plan --out writes it; the name of a manifest ends in .yaml or .yml.",
+        )
+    return read(what[0])
+
+
+def _beginning(path: str) -> str:
+    """What a file looks like from its first bytes: "plan", "text" (no JSON object), or "" for anything else."""
+    with suppress(OSError, ValueError), Path(path).open("rb") as file:
+        beginning = file.read(200).lstrip()
+        if beginning.startswith(b"{"):
+            return "plan" if b'"format_version"' in beginning else ""
+        return "text" if beginning else ""
+    return ""
+
+
+class _Apply:
+    """What an apply shows and asks on its way; also its sink."""
+
+    def __init__(self, context: Context, form: str, heartbeat: Heartbeat, stop: Signals, *, asks: bool) -> None:
+        self._context = context
+        self._form = form
+        self._heartbeat = heartbeat
+        self._stop = stop
+        self._asks = asks
+
+    def __call__(self, notice: Notice) -> None:
+        """See Sink. While it waits for the state nothing is recorded: a signal ends it at once."""
+        if isinstance(notice, RunBegan | Waiting):
+            self._stop.orderly = isinstance(notice, RunBegan)
+        self._heartbeat(notice)
+
+    def approve(self, planned: Planned) -> bool:
+        """Show the plan, and ask if somebody is to be asked.
+
+        Raises:
+            AuthenticationFailed: nobody is asked for what could not be done.
+            UsageError: there is nobody to ask.
+        """
+        with self._heartbeat.paused():
+            self._show(planned)
+            self._context.require_credentials()
+            agreed = _confirmed() if self._asks else True
+        self._stop.orderly = agreed
+        return agreed
+
+    def show_refused(self, refused: PlanRefused) -> None:
+        """A refused plan shows all its actions like any other, before the error."""
+        from reconciler.model.plan import Plan  # noqa: PLC0415 - of no use otherwise
+
+        if self._form == "text" and isinstance(refused.plan, Plan):
+            show_plan(refused.plan)
+
+    def _show(self, planned: Planned) -> None:
+        plan = planned.plan
+        if not planned.projection.lineage:
+            url = self._context.store().url
+            detail = f"Looked for {url}. If deletions were recorded elsewhere, name that state with --state."
+            absent = warning("no-state", "there is no state yet: planned from empty", detail)
+            plan = replace(plan, diagnostics=(*plan.diagnostics, absent))
+        if self._form == "text":
+            show_plan(plan)
+            return
+        event = {
+            "fingerprint": plan.fingerprint,
+            "summary": plan.summary.as_dict(),
+            "state": {"lineage": plan.state.lineage, "position": plan.state.position},
+        }
+        write_event("plan", "the plan to carry out", event)
+        for diagnostic in plan.diagnostics:
+            self._heartbeat(Problem(diagnostic))
+
+
+def _confirmed() -> bool:
+    """Only the word yes approves. A closed stdin is an error, never a yes."""
+    say("\nDo you want to delete these vectors?\n  There is no undo. Only 'yes' will be accepted to approve.\n")
+    say("  Enter a value: ", end="")
+    try:
+        answer = sys.stdin.readline() if sys.stdin is not None else ""
+    except UnicodeDecodeError:
+        answer = "not even text"
+    except (OSError, ValueError):  # closed
+        answer = ""
+    say()
+    if not answer:
+        raise UsageError(
+            "approval was asked for, but stdin is closed",
+            hint="Apply a saved plan, or add --auto-approve. Nothing was sent.",
+        )
+    return answer.strip() == "yes"
+
+
+def _tell(result: ApplyResult, form: str) -> None:
+    tell_errors(result.errors, form)
+    counts = {
+        "accepted": result.accepted,
+        "batches": result.batches,
+        "requests": result.requests,
+        "verified": result.verified,
+        "pending": result.pending,
+        "rejected": result.rejected,
+        "unknown": result.unknown,
+        "reappeared": result.reappeared,
+        "released": result.released,
+        "already_absent": result.plan.summary.already_absent,
+    }
+    if form == "json":
+        headline = (
+            f"{result.accepted:,} ids accepted, {result.verified:,} verified absent, {result.pending:,} pending"
+        )
+        write_event("summary", headline, {**counts, "head": result.head, "exit_code": int(result.exit_code)})
+    elif not (result.plan.changes or result.plan.pending):
+        show_plan(result.plan)
+    else:
+        output.tell(*summary.outcome_lines(**counts, head=result.head))
+
+
+def tell_errors(errors: tuple[ReconcilerError, ...], form: str) -> None:
+    """What kept an index from its end: on stderr, and as events."""
+    for failure in dict.fromkeys(errors):
+        if form == "json":
+            tell_error(_write_notice, failure)
+        report(failure)
+
+
+def _write_notice(notice: Notice) -> None:
+    event = notice.as_dict()
+    write_event(event.pop("type"), event.pop("message"), event)

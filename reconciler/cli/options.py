@@ -1,0 +1,100 @@
+"""Options that several commands share, and what they add up to."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from reconciler.errors import UsageError
+
+if TYPE_CHECKING:
+    from reconciler.operations.context import Context
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Says to a shell's completion that a file or a folder belongs here. Whether it is there is said by who reads it.
+PATH = click.Path(readable=False)
+
+_YEAR = 366 * 24 * 3600
+
+
+def seconds(value: str | float) -> float:
+    """A number of seconds, at most a year: no clock takes infinity, and nothing is longer or shorter than NaN."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= _YEAR:
+        raise click.BadParameter(f"{value!r} is not a number of seconds between 0 and {_YEAR:,}.")
+    return number
+
+
+_STATE = click.option(
+    "--state",
+    metavar="URL",
+    help="Where the state is: file:PATH (default file:reconciler.state.jsonl). Also RECONCILER_STATE.",
+)
+_CONFIG = click.option(
+    "--config", type=PATH, metavar="FILE", help="The configuration (default reconciler.yaml, if there)."
+)
+_BASE_URL = click.option(
+    "--base-url",
+    metavar="URL",
+    help="Of the API, /client/v4 included. Also CLOUDFLARE_BASE_URL, CLOUDFLARE_API_BASE_URL. https, or loopback.",
+)
+config = _CONFIG
+lock_timeout = click.option(
+    "--lock-timeout",
+    type=seconds,
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait this long for another run to let go of the state (default 0: exit 5 at once).",
+)
+
+
+def timeout(default: float) -> Callable[[F], F]:
+    """`--timeout`, with the command's own default in seconds."""
+    return click.option(
+        "--timeout",
+        type=seconds,
+        default=default,
+        metavar="SECONDS",
+        help=f"Wait at most this long until every id is verified absent; counts from the last acceptance "
+        f"(default {default:g}).",
+    )
+
+
+def surroundings(command: F) -> F:
+    """`--state`, `--config` and `--base-url`."""
+    return _STATE(_CONFIG(_BASE_URL(command)))
+
+
+def context_of(*, state: str | None = None, config: str | None = None, base_url: str | None = None) -> Context:
+    """The context that these options give in the current folder."""
+    from reconciler.operations.context import open_context  # noqa: PLC0415 - no flag and no help needs it
+
+    for flag, value in (("--state", state), ("--config", config), ("--base-url", base_url)):
+        if value == "":
+            # A variable of the shell that was never set: the default is hardly what was meant.
+            raise click.UsageError(f"{flag} is empty")
+    try:
+        os.getcwd()  # noqa: PTH109 - what is asked for is the error
+    except FileNotFoundError:
+        raise UsageError("the working folder does not exist any more", hint="Change to another one.") from None
+    return open_context(state=state, config=config, base_url=base_url)
+
+
+def format_option(*names: str) -> Callable[[F], F]:
+    """`--format`, of `names`; the first is the default."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(names),
+        default=names[0],
+        show_default=True,
+        help="Of what goes to stdout.",
+    )

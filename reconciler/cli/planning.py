@@ -1,0 +1,146 @@
+"""`reconciler plan` and `reconciler show`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import nullcontext
+
+import click
+
+from reconciler import __version__
+from reconciler.cli import output
+from reconciler.cli.failures import report_diagnostics, say
+from reconciler.cli.options import PATH, context_of, format_option, surroundings
+from reconciler.cli.progress import sink
+from reconciler.errors import ExitCode, worst_exit_code
+from reconciler.model.diagnostic import Severity
+from reconciler.model.plan import Plan
+from reconciler.operations.planning import Planned
+from reconciler.operations.planning import plan as make
+from reconciler.planfile import encode, read, write
+from reconciler.render import plan_text
+from reconciler.render.escape import plain
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler plan
+  reconciler plan manifests/gdpr.yaml --detailed-exitcode
+  reconciler plan --refresh --out erasure.plan.json
+  reconciler plan --format json | jq .summary
+"""
+)
+@click.argument("paths", nargs=-1, type=PATH, metavar="[PATHS]...")
+@click.option("--out", type=PATH, metavar="FILE", help="Save the plan, for `reconciler apply FILE`. Mode 0600.")
+@click.option(
+    "--refresh", is_flag=True, help="Read the live indexes first. Needs credentials (a read token will do)."
+)
+@click.option("--target", "only", metavar="INDEX", help="Plan this index alone. The plan is marked incomplete.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
+@click.option("--fail-on-reappeared", is_flag=True, help="Exit 4 when ids are present again.")
+@click.option("--verbose", is_flag=True, help="List every id.")
+@surroundings
+@format_option("text", "json")
+def plan(
+    *,
+    paths: tuple[str, ...],
+    out: str | None,
+    refresh: bool,
+    only: str | None,
+    detailed_exitcode: bool,
+    fail_on_reappeared: bool,
+    verbose: bool,
+    state: str | None,
+    config: str | None,
+    base_url: str | None,
+    form: str,
+) -> int:
+    """Show what apply would do.
+
+    Compares the manifests in PATHS (default: those of the configuration) with the state. Without --refresh it
+    needs no network and no credentials. Records nothing and takes no lock.
+    """
+    context = context_of(state=state, config=config, base_url=base_url)
+    with sink() if refresh else nullcontext():  # reading a large index takes a while
+        planned = make(context, paths, refresh=refresh, only=only)
+    now = context.clock.now()
+    if out is not None:
+        write(out, planned.plan, tool_version=__version__, created_at=now, paths=planned.paths, only=only)
+    if form == "json":
+        document = encode(planned.plan, tool_version=__version__, created_at=now, paths=planned.paths, only=only)
+        output.write(document)
+    elif not planned.plan.errored:
+        show_plan(planned.plan, verbose=verbose)
+    _footer(planned, out)
+    return plan_exit_code(planned.plan, detailed=detailed_exitcode, reappeared=fail_on_reappeared)
+
+
+def show_plan(made: Plan, *, verbose: bool = False) -> None:
+    """The plan on stdout, in colours on a terminal."""
+    with output.writing():
+        plan_text.write(made, sys.stdout, verbose=verbose)
+        sys.stdout.flush()
+
+
+def _footer(planned: Planned, out: str | None) -> None:
+    """What became of the plan, on stderr; also where its problems are, for whoever sent stdout elsewhere."""
+    plan = planned.plan
+    saved = "" if out is None else f"\nSaved the plan to: {plain(out)}"
+    if plan.applyable:
+        if out is None:
+            say("\nNote: this plan was not saved. apply plans again; --out FILE saves exactly this one.")
+        else:
+            say(f"{saved}\nTo carry out exactly these actions:\n  reconciler apply {plain(shlex.quote(out))}")
+        return
+    if saved:
+        say(f"{saved}\nThere is nothing that apply could do with it.")
+    if plan.errored:
+        # What could be read is not all that is declared: no list of actions that somebody might take for one.
+        report_diagnostics(each for each in plan.diagnostics if each.severity is not Severity.NOTE)
+        say("Error: the manifests cannot be used: there is no plan.")
+    elif plan.refused:
+        report_diagnostics(each for each in plan.diagnostics if each.severity is Severity.REFUSAL)
+        say("Error: the plan is refused: apply would send nothing.")
+
+
+def plan_exit_code(made: Plan, *, detailed: bool = False, reappeared: bool = False) -> ExitCode:
+    """What `plan` exits with."""
+    codes = []
+    if made.errored or any(action.reason == "index-missing" for _, action in made.actions()):
+        codes.append(ExitCode.ERROR)
+    if made.refused:
+        codes.append(ExitCode.REFUSED)
+    if reappeared and made.summary.reappeared:
+        codes.append(ExitCode.FOUND)
+    if detailed and made.changes:
+        codes.append(ExitCode.CHANGES)
+    return worst_exit_code(*codes)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler show erasure.plan.json
+  reconciler show erasure.plan.json --verbose
+"""
+)
+@click.argument("planfile", type=PATH)
+@click.option("--verbose", is_flag=True, help="List every id.")
+@format_option("text", "json")
+def show(planfile: str, verbose: bool, form: str) -> int:
+    """Show a saved plan. Reads nothing but PLANFILE."""
+    saved = read(planfile)
+    if form == "json":
+        document = encode(
+            saved.plan,
+            tool_version=saved.tool_version,
+            created_at=saved.created_at,
+            paths=saved.paths,
+            only=saved.only,
+        )
+        output.write(document)
+    else:
+        show_plan(saved.plan, verbose=verbose)
+    return ExitCode.DONE

@@ -1,0 +1,120 @@
+"""`reconciler state …`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import output
+from reconciler.cli.failures import say
+from reconciler.cli.options import context_of, format_option, surroundings
+from reconciler.errors import ExitCode
+from reconciler.model.tombstones import Projection
+from reconciler.operations import states as operations
+from reconciler.operations.planning import read_state
+from reconciler.render import state as lines
+from reconciler.render.escape import plain
+
+
+@click.group()
+def state() -> None:
+    """Create, show, verify and unlock the state: the log of what must not exist any more."""
+
+
+@state.command(epilog="\b\nExample:\n  reconciler state init --state file:erasures.state.jsonl\n")
+@surroundings
+def init(state: str | None, config: str | None, base_url: str | None) -> int:
+    """Create an empty state."""
+    context = context_of(state=state, config=config, base_url=base_url)
+    projection = operations.init(context)
+    output.tell(f"Created the state {plain(context.store().url)}")
+    _tell_head(projection)
+    return ExitCode.DONE
+
+
+@state.command(
+    short_help="Show what the state remembers.",
+    epilog="""\b
+Examples:
+  reconciler state show
+  reconciler state show --id 'doc-000017#chunk-00'
+  reconciler state show --index support-articles --format json
+""",
+)
+@click.option("--id", "id_", metavar="ID", help="The history of one id: every mutation and every read.")
+@click.option("--index", metavar="INDEX", help="This index alone.")
+@surroundings
+@format_option("text", "json")
+def show(
+    *, id_: str | None, index: str | None, state: str | None, config: str | None, base_url: str | None, form: str
+) -> int:
+    """Show what the state remembers: every index, every mutation, every count."""
+    context = context_of(state=state, config=config, base_url=base_url)
+    if id_ is not None:
+        entries = operations.history_of(context, id_, index)
+        text = lines.history_json(entries) if form == "json" else lines.history_text(entries)
+    else:
+        projection = read_state(context)
+        _note_empty(projection, context.store().url)
+        text = (
+            lines.state_json(projection, index=index)
+            if form == "json"
+            else lines.state_text(projection, index=index)
+        )
+    output.write(text if form == "json" else (f"{line}\n" for line in text))
+    return ExitCode.DONE
+
+
+@state.command(
+    short_help="Check the hash chain, and a head that you kept.",
+    epilog="""\b
+Examples:
+  reconciler state verify
+  reconciler state verify --head 12:5d41402abc4b2a76b9719d911017c592…
+""",
+)
+@click.option("--head", metavar="POS:HASH", help="A head that you kept: nothing before it may have changed.")
+@surroundings
+def verify(head: str | None, state: str | None, config: str | None, base_url: str | None) -> int:
+    """Check the hash chain of the whole log, and compare it with a head that you kept."""
+    context = context_of(state=state, config=config, base_url=base_url)
+    if head is not None:
+        projection = operations.check_head(context, head)
+        output.tell(f"Nothing up to {plain(head)} has changed.")
+    else:
+        projection = read_state(context)
+        _note_empty(projection, context.store().url)
+    output.tell(
+        f"The chain of {projection.position:,} {'frame' if projection.position == 1 else 'frames'} is intact."
+    )
+    _tell_head(projection)
+    return ExitCode.DONE
+
+
+@state.command(
+    short_help="Take the state away from a run that is dead.",
+    epilog="\b\nExample:\n  reconciler state unlock 0f3c… --reason 'the runner was shut down, PRIV-4711'\n",
+)
+@click.argument("run")
+@click.option("--reason", required=True, help="Recorded in the log: why this run is taken over.")
+@surroundings
+def unlock(run: str, reason: str, state: str | None, config: str | None, base_url: str | None) -> int:
+    """Take the state away from RUN, which holds it.
+
+    RUN can start no further request after that. Needs the exact id, as exit 5 prints it.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason must say why")
+    context = context_of(state=state, config=config, base_url=base_url)
+    projection = operations.unlock(context, run, reason)
+    output.tell(f"Run {plain(run)} does not hold the state any more.")
+    _tell_head(projection)
+    return ExitCode.DONE
+
+
+def _tell_head(projection: Projection) -> None:
+    output.tell(f"State head: {projection.position}:{projection.head}")
+
+
+def _note_empty(projection: Projection, url: str) -> None:
+    if not projection.lineage:
+        say(f"Note: there is no state at {plain(url)}, or it is empty.")

@@ -1,0 +1,84 @@
+"""`reconciler verify`."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import output
+from reconciler.cli.applying import tell_errors
+from reconciler.cli.interrupts import signals
+from reconciler.cli.options import context_of, format_option, lock_timeout, surroundings, timeout
+from reconciler.cli.progress import sink, write_event
+from reconciler.model.notices import Notice, RunBegan, Waiting
+from reconciler.operations.verifying import VerifyResult
+from reconciler.operations.verifying import verify as prove
+from reconciler.render import summary
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler verify
+  reconciler verify --all --format json     # a nightly audit: exit 4 when ids are back
+"""
+)
+@click.option("--all", "audit", is_flag=True, help="Read every tombstone again, those verified before too.")
+@timeout(600.0)
+@lock_timeout
+@surroundings
+@format_option("text", "json")
+def verify(
+    *,
+    audit: bool,
+    timeout: float,
+    lock_timeout: float,
+    state: str | None,
+    config: str | None,
+    base_url: str | None,
+    form: str,
+) -> int:
+    """Prove by reading that what was deleted is gone. Never deletes.
+
+    Settles what is pending, from the state alone, in any later process. Exit 4 when ids are present that should
+    be gone, 7 when something is not verified in time.
+    """
+    with sink(form) as heartbeat, signals() as stop:
+
+        def notify(notice: Notice) -> None:
+            if isinstance(notice, RunBegan | Waiting):
+                stop.orderly = isinstance(notice, RunBegan)
+            heartbeat(notice)
+
+        context = context_of(state=state, config=config, base_url=base_url)
+        result = prove(
+            context,
+            audit=audit,
+            timeout=timeout,
+            lock_timeout=lock_timeout,
+            notify=notify,
+            interrupts=stop.interrupts,
+        )
+    with output.outcome_of_a_run():
+        _tell(result, form)
+    return result.exit_code
+
+
+def _tell(result: VerifyResult, form: str) -> None:
+    tell_errors(result.errors, form)
+    back = sum(len(ids) for _, ids in result.reappeared)
+    headline = summary.verify_line(
+        verified=result.verified, pending=result.pending, unresolved=result.unresolved, reappeared=back
+    )
+    if form == "json":
+        event = {
+            "verified": result.verified,
+            "pending": result.pending,
+            "unresolved": result.unresolved,
+            "reappeared": back,
+            "requests": result.requests,
+            "head": result.head,
+            "exit_code": int(result.exit_code),
+        }
+        write_event("summary", headline, event)
+        return
+    output.tell(*summary.reappeared_lines(result.reappeared), headline, f"State head: {result.head}")
