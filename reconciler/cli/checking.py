@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from io import BufferedReader
+from typing import cast
 
 import click
 
 from reconciler.cli import output
 from reconciler.cli.options import context_of, format_option, surroundings
 from reconciler.errors import ExitCode, UsageError
-from reconciler.operations.states import IdCheck, id_check
+from reconciler.operations.states import id_check
 from reconciler.render.escape import json_text, plain
+
+#: Bytes. An id has 64 at most; what is longer is no list of ids.
+_LONGEST_LINE = 1_000_000
 
 
 @click.command(
@@ -33,30 +38,39 @@ def check_ids(index: str, state: str | None, config: str | None, base_url: str |
     """
     known = id_check(context_of(state=state, config=config, base_url=base_url), index)
     found = False
-
-    def answers() -> Iterator[str]:
-        nonlocal found
-        for asked, status in _asked(known):
-            found = found or status != "free"
-            if form == "json":
-                yield json_text({"id": asked, "status": status}) + "\n"
-            else:
-                yield f"{plain(asked)}\t{status}\n"
-
-    output.write(answers())
+    for asked in _asked():
+        statuses = [known.status(each) for each in asked]
+        found = found or any(status != "free" for status in statuses)
+        # Written and let out as the questions come, so that a program can ask, wait and ask on.
+        if form == "json":
+            output.write(json_text({"id": i, "status": s}) + "\n" for i, s in zip(asked, statuses, strict=True))
+        else:
+            output.write(f"{plain(i)}\t{s}\n" for i, s in zip(asked, statuses, strict=True))
     return ExitCode.FOUND if found else ExitCode.DONE
 
 
-def _asked(known: IdCheck) -> Iterator[tuple[str, str]]:
-    """Each id on stdin with its status. Blank lines ask nothing."""
+def _asked() -> Iterator[list[str]]:
+    """The ids on stdin, as many at a time as have arrived. Blank lines ask nothing."""
     if sys.stdin is None:
         raise UsageError("there is no stdin to read ids from")
-    for number, raw in enumerate(sys.stdin.buffer, 1):
-        try:
-            asked = raw.decode().removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError:
-            raise UsageError(
-                f"stdin, line {number}: not UTF-8", hint="The lines before it were answered."
-            ) from None
-        if asked:
-            yield asked, known.status(asked)
+    stdin = cast("BufferedReader", sys.stdin.buffer)
+    rest, number = b"", 0
+    while True:
+        chunk = stdin.read1(65_536)
+        *lines, rest = (rest + chunk).split(b"\n")
+        if not chunk:
+            lines = [rest]
+        elif len(rest) > _LONGEST_LINE:
+            raise UsageError(f"stdin, line {number + len(lines) + 1}: longer than any id")
+        asked = []
+        for raw in lines:
+            number += 1
+            try:
+                asked.append(raw.decode().removesuffix("\r"))
+            except UnicodeDecodeError:
+                raise UsageError(
+                    f"stdin, line {number}: not UTF-8", hint="The lines before it may not have been answered."
+                ) from None
+        yield [each for each in asked if each]
+        if not chunk:
+            return

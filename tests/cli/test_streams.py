@@ -147,3 +147,13 @@ def test_a_deleted_working_folder_is_no_bug(process, tmp_path):
         gone.mkdir(exist_ok=True)
         assert "Traceback" not in ended.err, ended.err
         assert ended.code == 1
+
+
+def test_check_ids_answers_each_question_before_the_next_is_asked(process, project):
+    project.declare(["a"])
+    asking = process("check-ids", "docs", stdin=subprocess.PIPE)
+    for question, answer in ((b"a\n", b"a\tdeclared\n"), (b"b\nc", b"b\tfree\n"), (b"d\n", b"cd\tfree\n")):
+        asking.popen.stdin.write(question)
+        asking.popen.stdin.flush()
+        assert asking.popen.stdout.readline() == answer
+    assert asking.end().code == 4
