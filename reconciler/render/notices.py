@@ -53,7 +53,7 @@ def _write_json(stream: TextIO, clock: Clock, type_: str, message: str, event: M
 
 
 class _Pace:
-    """Which of many progress notices are written: a phase's first, one every 10 s, and the one that says done."""
+    """Which of many progress notices are written: one every 10 s, and the one that says that a phase is done."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -61,14 +61,17 @@ class _Pace:
         self._last = 0.0
 
     def drops(self, notice: Notice) -> bool:
-        """True when `notice` is progress that came too soon after the last one."""
+        """True when `notice` is progress that says nothing yet, or came too soon after the last one."""
         if not isinstance(notice, Progress):
             return False
         now = self._clock.elapsed()
-        soon = notice.phase == self._phase and now - self._last < PROGRESS_SECONDS
+        begins = notice.phase != self._phase
+        if begins:
+            self._phase, self._last = notice.phase, now
+        soon = now - self._last < PROGRESS_SECONDS and not (begins and notice.done)
         if soon and notice.done < notice.total:
             return True
-        self._phase, self._last = notice.phase, now
+        self._last = now
         return False
 
 
