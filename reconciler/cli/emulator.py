@@ -12,7 +12,7 @@ from reconciler.cli.options import PATH, seconds
 from reconciler.errors import ExitCode, UsageError
 
 
-@click.group()
+@click.group(epilog="\b\nExample:\n  reconciler emulator serve --port 8787 --lag 5\n")
 def emulator() -> None:
     """Run a local Vectorize: every v2 operation, with a write-ahead log that lags as the real one does."""
 

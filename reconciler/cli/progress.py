@@ -20,9 +20,9 @@ from reconciler.model.diagnostic import error
 from reconciler.model.notices import Notice, Problem, RunBegan, Sink
 from reconciler.render import notices
 
-#: Silence longer than 10 s looks like a hang. The workers' own lines of progress come at 10 s and say more, so
-#: this waits for them.
-SILENCE_SECONDS = 10.25
+#: 10 s of silence look like a hang. The workers' own lines of progress come at 9 s and say more, so this waits
+#: for them.
+SILENCE_SECONDS = 9.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,14 @@ from reconciler.render import state as lines
 from reconciler.render.escape import plain
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  reconciler state show
+  reconciler state verify --head 12:5d41402abc4b2a76b9719d911017c592…
+  RECONCILER_STATE=file:erasures.state.jsonl reconciler state init
+"""
+)
 def state() -> None:
     """Create, show, verify and unlock the state: the log of what must not exist any more."""
 

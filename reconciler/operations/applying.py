@@ -269,9 +269,9 @@ class _Apply:
                 checked.append(approved)
                 return approved
             again = self._plan(projection)
-            if again.sends_more_than(approved):
+            if again.does_more_than(approved):
                 raise PlanStale(
-                    "the state changed while this plan was being approved, and more would be deleted now",
+                    "the state changed while this plan was being approved, and more would be deleted or released now",
                     hint="Nothing was sent. Run it again.",
                 )
             checked.append(again)

@@ -70,10 +70,15 @@ class Approved:
         listed = any(listed_first(planned.projection, index) for index in planned.plan.indexes)
         return not self.zero_work and (planned.plan.changes or planned.plan.pending or listed)
 
-    def sends_more_than(self, other: Approved) -> bool:
-        """True when an id would be sent that `other` would not send."""
-        before = {index.target: other.to_send(index) for index in other.planned.plan.indexes}
-        return any(self.to_send(index) - before.get(index.target, IdSet()) for index in self.planned.plan.indexes)
+    def does_more_than(self, other: Approved) -> bool:
+        """True when an id would be sent or released that `other` would not send or release."""
+        sent = {index.target: other.to_send(index) for index in other.planned.plan.indexes}
+        released = {index.target: index.ids(ActionKind.RELEASE) for index in other.planned.plan.indexes}
+        return any(
+            self.to_send(index) - sent.get(index.target, IdSet())
+            or index.ids(ActionKind.RELEASE) - released.get(index.target, IdSet())
+            for index in self.planned.plan.indexes
+        )
 
 
 def check_saved(context: Context, journal: Journal, projection: Projection, saved: SavedPlan) -> Approved:
@@ -236,8 +241,6 @@ def _same_plan(plan: Plan, then: Plan, desired: Desired) -> None:
                 hint="Nothing was sent. Plan again.",
             )
         ids = index.to_send | index.ids(ActionKind.ALREADY_ABSENT)
-        if again is not None:
-            ids -= again.to_send
         if strange := ids - _enforced(desired.of(index.target), ids):
             raise PlanStale(
                 f"{index.target}: {len(strange):,} ids of the plan are not declared absent (any more), "

@@ -16,7 +16,8 @@ declared absent from an index:
     index re-created   - delete (index-recreated): what was remembered belongs to the index that is gone
 
 An id that is remembered but no longer declared is released, if every manifest that declared it lies within the
-PATHS asked for. An id whose declarations lapsed (`until`) is released once it was verified, not before.
+PATHS asked for. An id whose declarations lapsed (`until`) is never sent again; one that the service has accepted is
+still followed to its proof, any other is released.
 
 Limits are checked on the finished plan: a refused plan still shows all its actions.
 """
@@ -204,18 +205,13 @@ class _View:
         ids = self._lapsed_ids(declared, wanted)
         if not ids:
             return
-        kept = declared.kept(ids)
         lapsed = DesiredTarget(self.target, declared.lapsed)
-        releasable = IdSet.union(held for held, _ in self._in_scope(record))
-        for kind, reason, statuses in (
-            (ActionKind.RELEASE, "lapsed", (Status.VERIFIED, Status.REAPPEARED)),
-            (ActionKind.CONFIRM, "lapsed-unverified", (Status.ACCEPTED, Status.PROCESSED)),
-            (ActionKind.RESEND, "lapsed-unverified", (Status.UNRESOLVED,)),
-        ):
-            chosen = ids & record.ids(*statuses)
-            if kind is ActionKind.RELEASE:
-                chosen &= releasable
-            yield from self._sourced(kind, reason, chosen - kept if kind.sends else chosen, lapsed)
+        releasable = ids & IdSet.union(held for held, _ in self._in_scope(record))
+        # Not enforced any more, so never sent again; what the service has accepted is still followed to its proof.
+        over = releasable & record.ids(Status.VERIFIED, Status.REAPPEARED, Status.UNRESOLVED)
+        open_ids = ids & record.ids(Status.ACCEPTED, Status.PROCESSED)
+        yield from self._sourced(ActionKind.RELEASE, "lapsed", over, lapsed)
+        yield from self._sourced(ActionKind.CONFIRM, "lapsed-unverified", open_ids, lapsed)
 
     def _lapsed_ids(self, declared: DesiredTarget, wanted: IdSet) -> IdSet:
         explicit = IdSet.union(declaration.ids for declaration in declared.lapsed)

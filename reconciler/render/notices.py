@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-#: Where there is no terminal a line of progress comes this often, in seconds: a longer silence looks like a hang.
-PROGRESS_SECONDS = 10.0
+#: Where there is no terminal a line of progress comes this often, in seconds: 10 s of silence look like a hang.
+LINE_SECONDS = 9.0
 
 #: What writing to a stream raises when nobody reads it, it is full, or it was closed.
 _BROKEN = (OSError, ValueError)
@@ -53,7 +53,7 @@ def _write_json(stream: TextIO, clock: Clock, type_: str, message: str, event: M
 
 
 class _Pace:
-    """Which of many progress notices are written: one every 10 s, and the one that says that a phase is done."""
+    """Which of many progress notices are written: one every 9 s, and the one that says that a phase is done."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -68,7 +68,7 @@ class _Pace:
         begins = notice.phase != self._phase
         if begins:
             self._phase, self._last = notice.phase, now
-        soon = now - self._last < PROGRESS_SECONDS and not (begins and notice.done)
+        soon = now - self._last < LINE_SECONDS and not (begins and notice.done)
         if soon and notice.done < notice.total:
             return True
         self._last = now

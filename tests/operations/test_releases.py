@@ -126,6 +126,35 @@ def test_ids_that_lapsed_verified_are_released_and_unverified_ones_keep_waiting(
     assert busy.actions() == {}
 
 
+def test_releases_that_nobody_approved_are_not_made(world, ids):
+    world.declare(ids(2), name="a.yaml")
+    world.declare(ids(2, 5), name="b.yaml")
+    world.apply()
+    world.declare(ids(3), name="a.yaml")
+
+    def approve(_):
+        (world.root / "manifests/b.yaml").unlink()
+        world.verify(audit=True)
+        return True
+
+    with pytest.raises(PlanStale, match="more would be deleted or released"):
+        world.apply(approve=approve)
+    assert world.events(ev.Released) == []
+    assert len(world.deletes()) == 1
+
+
+def test_an_id_that_lapsed_without_an_answer_is_not_sent_again(world, ids):
+    world.manifest({"index": "docs", "reason": "r", "ids": ids(3), "until": "2026-11-24"})
+    world.fault("drop_after", times=None)
+    assert world.apply().unknown == 3
+    world.emulator.faults.clear()
+    world.clock.advance(3 * 86_400)
+    sent = len(world.deletes())
+    assert world.actions() == {".": ids(3)}
+    assert world.apply().released == 3
+    assert len(world.deletes()) == sent
+
+
 def test_a_plan_of_yesterday_does_not_delete_what_lapsed_today(world, ids):
     world.manifest({"index": "docs", "reason": "r", "ids": ids(5), "until": "2026-11-23"})
     plans = [world.save(), world.save(refresh=True)]

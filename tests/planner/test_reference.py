@@ -321,7 +321,7 @@ TABLE = {
     Status.REAPPEARED: (AGAIN, AGAIN, ABSENT),
 }
 LAPSED = {
-    Status.UNRESOLVED: ("resend", "lapsed-unverified"),
+    Status.UNRESOLVED: ("release", "lapsed"),
     Status.ACCEPTED: ("confirm", "lapsed-unverified"),
     Status.PROCESSED: ("confirm", "lapsed-unverified"),
     Status.VERIFIED: ("release", "lapsed"),

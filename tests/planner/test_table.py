@@ -166,23 +166,24 @@ def test_a_lapsed_declaration_never_releases_what_a_manifest_outside_of_the_path
     [
         (None, None),
         (Status.RELEASED, None),
-        (Status.UNRESOLVED, "? lapsed-unverified"),
+        (Status.UNRESOLVED, ". lapsed"),
         (Status.ACCEPTED, "~ lapsed-unverified"),
         (Status.PROCESSED, "~ lapsed-unverified"),
         (Status.VERIFIED, ". lapsed"),
         (Status.REAPPEARED, ". lapsed"),
     ],
 )
-def test_a_lapsed_id_is_followed_to_its_proof_and_never_deleted_anew(build, status, fate):
+def test_a_lapsed_id_is_never_sent_again_and_what_was_accepted_is_followed_to_its_proof(build, status, fate):
     state = build.state(build.record({} if status is None else {status: "x"}))
     plan = build.plan(build.desired(lapsed=[build.declaration("x")]), state)
     assert build.fates(plan) == ({} if fate is None else {"x": fate})
 
 
-def test_a_lapsed_id_under_a_keep_is_never_sent_again(build):
-    desired = build.desired(lapsed=[build.declaration("x")], keeps=[build.keep("x")])
-    plan = build.plan(desired, build.state(build.record({Status.UNRESOLVED: "x"})))
-    assert build.fates(plan) == {}
+def test_a_lapsed_id_whose_outcome_is_unknown_is_let_go_with_a_warning(build):
+    plan = build.plan(
+        build.desired(lapsed=[build.declaration("x")]), build.state(build.record({Status.UNRESOLVED: "x"}))
+    )
+    assert "released-unverified" in [d.code for d in plan.diagnostics]
 
 
 def test_an_id_that_another_declaration_still_names_does_not_lapse(build):

@@ -196,4 +196,4 @@ def test_a_log_is_neither_silent_for_long_nor_flooded() -> None:
         sink(Progress("sending", min(done, 2350), 2350, 0, 24, 1, None, None))
         clock.advance(0.5)
     lines = stream.getvalue().splitlines()
-    assert [line.split(" of")[0] for line in lines] == ["1,000", "2,000", "2,350"]
+    assert [line.split(" of")[0] for line in lines] == ["900", "1,800", "2,350"]
