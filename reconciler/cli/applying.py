@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from reconciler.cli.progress import Heartbeat, sink, tell_error, write_event
 from reconciler.errors import PlanRefused, ReconcilerError, UsageError
 from reconciler.model.diagnostic import warning
 from reconciler.model.notices import Notice, Problem, RunBegan, Waiting
+from reconciler.model.plan import Summary
 from reconciler.operations.applying import ApplyOptions, ApplyResult
 from reconciler.operations.applying import apply as carry_out
 from reconciler.operations.context import Context
@@ -78,6 +80,8 @@ def apply(
                 "apply cannot ask for approval with --format json",
                 hint="Apply a saved plan, or add --auto-approve.",
             )
+        if expect is not None and not re.fullmatch(r"sha256:[0-9a-f]{64}", expect):
+            raise UsageError("--expect takes a fingerprint: sha256: and 64 hex digits", hint="plan prints it.")
         if approved is not None and expect is None:
             raise UsageError("--approved goes with --expect")
         if saved is not None and refresh:
@@ -177,7 +181,7 @@ class _Apply:
         with self._heartbeat.paused():
             self._show(planned)
             self._context.require_credentials()
-            agreed = _confirmed() if self._asks else True
+            agreed = _confirmed(planned.plan.summary) if self._asks else True
         self._stop.orderly = agreed
         return agreed
 
@@ -208,9 +212,16 @@ class _Apply:
             self._heartbeat(Problem(diagnostic))
 
 
-def _confirmed() -> bool:
+def _confirmed(summary: Summary) -> bool:
     """Only the word yes approves. A closed stdin is an error, never a yes."""
-    say("\nDo you want to delete these vectors?\n  There is no undo. Only 'yes' will be accepted to approve.\n")
+    question = "Do you want to record this?"
+    if summary.sends:
+        question = f"Do you want to delete {summary.sends:,} vectors?"
+    elif summary.release:
+        question = f"Do you want to release {summary.release:,} ids? They are not enforced or audited any more."
+    released = f" {summary.release:,} ids are released." if summary.sends and summary.release else ""
+    undo = "There is no undo. " if summary.sends else ""
+    say(f"\n{question}{released}\n  {undo}Only 'yes' will be accepted to approve.\n")
     say("  Enter a value: ", end="")
     try:
         answer = sys.stdin.readline() if sys.stdin is not None else ""

@@ -115,8 +115,11 @@ class _Story:
         )
         self.seed(target.account_id, target.index, [erased])
         self._step("The nightly audit reads every tombstone again, and finds it.", "verify --all", ExitCode.FOUND)
+        self._step(
+            "Exit 4 is what a pipeline alarms on. The next apply deletes the id again.", "apply --auto-approve"
+        )
         _print()
-        _print("Exit 4 is what a pipeline alarms on. The next apply would delete the id again.", "bold")
+        _print("Every declared id is verified absent again, and the state tells the whole story.", "bold")
         _print("That was the embedded emulator. For your own indexes: write manifests/, and run reconciler plan;")
         _print("apply needs CLOUDFLARE_API_TOKEN with the permission Vectorize Write.")
 

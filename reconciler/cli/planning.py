@@ -88,6 +88,10 @@ def _footer(planned: Planned, out: str | None) -> None:
     """What became of the plan, on stderr; also where its problems are, for whoever sent stdout elsewhere."""
     plan = planned.plan
     saved = "" if out is None else f"\nSaved the plan to: {plain(out)}"
+    if missing := sum(any(a.reason == "index-missing" for a in index.actions) for index in plan.indexes):
+        say(
+            f"Error: {missing:,} {'index does' if missing == 1 else 'indexes do'} not exist: nothing can be done there."
+        )
     if plan.applyable:
         if out is None:
             say("\nNote: this plan was not saved. apply plans again; --out FILE saves exactly this one.")
@@ -95,7 +99,11 @@ def _footer(planned: Planned, out: str | None) -> None:
             say(f"{saved}\nTo carry out exactly these actions:\n  reconciler apply {plain(shlex.quote(out))}")
         return
     if saved:
-        say(f"{saved}\nThere is nothing that apply could do with it.")
+        say(saved)
+        if plan.unresolved_prefixes and not (plan.errored or plan.refused):
+            say("apply will refuse it: a prefix was never listed. Use: reconciler plan --refresh --out FILE")
+        elif not (plan.errored or plan.refused):
+            say("There is nothing in it to apply.")
     if plan.errored:
         # What could be read is not all that is declared: no list of actions that somebody might take for one.
         report_diagnostics(each for each in plan.diagnostics if each.severity is not Severity.NOTE)

@@ -59,15 +59,19 @@ def verify(
             interrupts=stop.interrupts,
         )
     with output.outcome_of_a_run():
-        _tell(result, form)
+        _tell(result, form, audit=audit)
     return result.exit_code
 
 
-def _tell(result: VerifyResult, form: str) -> None:
+def _tell(result: VerifyResult, form: str, *, audit: bool) -> None:
     tell_errors(result.errors, form)
     back = sum(len(ids) for _, ids in result.reappeared)
     headline = summary.verify_line(
-        verified=result.verified, pending=result.pending, unresolved=result.unresolved, reappeared=back
+        verified=result.verified,
+        pending=result.pending,
+        unresolved=result.unresolved,
+        reappeared=back,
+        audited=audit,
     )
     if form == "json":
         event = {

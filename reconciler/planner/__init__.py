@@ -16,7 +16,7 @@ declared absent from an index:
     index re-created   - delete (index-recreated): what was remembered belongs to the index that is gone
 
 An id that is remembered but no longer declared is released, if every manifest that declared it lies within the
-PATHS asked for. An id whose declarations lapsed (`until`) is never sent again; one that the service has accepted is
+PATHS asked for. An id whose declarations lapsed (`until`) is never sent again; what the service has accepted is
 still followed to its proof, any other is released.
 
 Limits are checked on the finished plan: a refused plan still shows all its actions.

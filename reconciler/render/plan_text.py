@@ -34,7 +34,7 @@ _WHAT = {
     ActionKind.RESEND: "to send again, an earlier outcome is unknown",
     ActionKind.REAPPEARED: "to delete again, present although they were deleted",
     ActionKind.CONFIRM: "waiting for confirmation, nothing to send",
-    ActionKind.ALREADY_ABSENT: "found absent already, not sent",
+    ActionKind.ALREADY_ABSENT: "found absent already",
     ActionKind.RELEASE: "to release, no longer enforced",
     ActionKind.UNCHANGED: "verified absent, unchanged",
     ActionKind.BLOCKED: "blocked",
@@ -132,6 +132,8 @@ def _index(plan: Plan, index: IndexPlan, examples: int | None) -> Iterator[Line]
         yield from _places(sources, everything=examples is None)
         for action in actions:
             yield from _action(action, examples)
+    if index.summary.already_absent and not index.summary.sends:
+        yield Line("  one batch of what was found absent is sent: what is read after it is proof for all of them")
     for prefix in index.prefixes:
         yield _prefix(prefix)
     if index.kept:

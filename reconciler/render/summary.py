@@ -36,7 +36,7 @@ def outcome_lines(
     if verified:
         told.append(f"Verified absent: {_ids(verified)}, when read. Ids can come back: verify --all looks again.")
     if already_absent:
-        told.append(f"Found absent before: {_ids(already_absent)}, not sent.")
+        told.append(f"Found absent before they were sent: {_ids(already_absent)}.")
     if pending:
         told.append(f"Waiting: {_ids(pending)} not verified absent yet. Accepted is not gone: run verify.")
     if released:
@@ -52,9 +52,11 @@ def outcome_lines(
     return told
 
 
-def verify_line(*, verified: int, pending: int, unresolved: int, reappeared: int) -> str:
-    """What a verify found, on one line. Counts are of ids."""
+def verify_line(*, verified: int, pending: int, unresolved: int, reappeared: int, audited: bool = True) -> str:
+    """What a verify found, on one line. Counts are of ids. `audited`: those verified before were read again."""
     told = [f"{_ids(verified)} verified absent now"]
+    if not (audited or verified or pending):
+        told = ["nothing was pending; verify --all reads what was verified before again"]
     if pending:
         told.append(f"{pending:,} still waiting: run verify again")
     if unresolved:

@@ -83,7 +83,7 @@ def test_it_tells_the_whole_story_in_its_order(told):
     for each in order:
         place = said.find(each, place + 1)
         assert place >= 0, each
-    assert said.count("$ reconciler ") == said.count("(exit ") == 6
+    assert said.count("$ reconciler ") == said.count("(exit ") == 7
 
 
 def test_it_gives_the_callers_folder_and_variables_back(cli, tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def test_the_plan_stands_before_the_question_and_the_question_on_stderr(cli, rea
     assert "- 2 ids to delete" in ended.out
     assert "Fingerprint: sha256:" in ended.out
     assert "Enter a value" not in ended.out
-    assert "Do you want to delete these vectors?" in ended.err
+    assert "Do you want to delete 2 vectors?" in ended.err
     assert "Only 'yes' will be accepted" in ended.err
 
 
