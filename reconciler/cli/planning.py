@@ -89,9 +89,8 @@ def _footer(planned: Planned, out: str | None) -> None:
     plan = planned.plan
     saved = "" if out is None else f"\nSaved the plan to: {plain(out)}"
     if missing := sum(any(a.reason == "index-missing" for a in index.actions) for index in plan.indexes):
-        say(
-            f"Error: {missing:,} {'index does' if missing == 1 else 'indexes do'} not exist: nothing can be done there."
-        )
+        indexes = "1 index does" if missing == 1 else f"{missing:,} indexes do"
+        say(f"Error: {indexes} not exist: nothing can be done there.")
     if plan.applyable:
         if out is None:
             say("\nNote: this plan was not saved. apply plans again; --out FILE saves exactly this one.")
@@ -101,7 +100,7 @@ def _footer(planned: Planned, out: str | None) -> None:
     if saved:
         say(saved)
         if plan.unresolved_prefixes and not (plan.errored or plan.refused):
-            say("apply will refuse it: a prefix was never listed. Use: reconciler plan --refresh --out FILE")
+            say("apply will refuse it: a prefix was never listed. reconciler plan --refresh --out FILE lists it.")
         elif not (plan.errored or plan.refused):
             say("There is nothing in it to apply.")
     if plan.errored:

@@ -21,6 +21,9 @@ LISTED = 20
 #: Quotations of untrusted text are cut to this many characters.
 _QUOTED = 80
 
+#: How a comment begins in other files; here it begins an id.
+_COMMENT = "# "
+
 #: Controls, formatting such as bidi marks, and the separators of lines and paragraphs.
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
@@ -91,7 +94,9 @@ def _unremarkable(ids: Sequence[str]) -> bool:
         return False
     joined = "".join(ids)
     # The only white space that counts as printable is the blank.
-    if not joined.isprintable() or (" " in joined and any(i[0] == " " or i[-1] == " " for i in ids)):
+    if not joined.isprintable():
+        return False
+    if " " in joined and any(i[0] == " " or i[-1] == " " or i.startswith(_COMMENT) for i in ids):
         return False
     if longest * 4 <= MAX_ID_BYTES or joined.isascii():
         return True
@@ -133,6 +138,7 @@ def _problem(id_: str) -> tuple[str, str, str] | None:
 #: What to do about a remark, by its code.
 ADVICE = {
     "white-space": "It is kept as it is written. Remove it unless the id of the vector has it.",
+    "comment": "There are no comments between ids: this is an id, and is deleted. Remove it if it is none.",
     "control-character": "It is kept as it is written. Check that the id of the vector has it.",
 }
 
@@ -142,6 +148,8 @@ def remarks(text: str) -> list[tuple[str, str]]:
     found = []
     if text != text.strip():
         found.append(("white-space", "has white space at an end"))
+    if text.startswith(_COMMENT):
+        found.append(("comment", "looks like a comment"))
     invisible = next((c for c in text if unicodedata.category(c) in _INVISIBLE), None)
     if invisible is not None:
         found.append(("control-character", f"holds the control character U+{ord(invisible):04X}"))

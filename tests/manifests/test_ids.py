@@ -111,6 +111,7 @@ FILES = {
     "a character cut at the end": ("path: x.txt", "x.txt", b"a\nb\xc3", "x.txt:2:2 error not-utf8"),
     "UTF-16": ("path: x.txt", "x.txt", "a\n".encode("utf-16"), "x.txt:1:1 error not-utf8"),
     "a byte order mark": ("path: x.txt", "x.txt", b"\xef\xbb\xbfa\n", "x.txt:1:1 warning bom"),
+    "a comment is an id": ("path: x.txt", "x.txt", b"a\n# why\n#tag\n", "x.txt:2:1 warning comment"),
     "white space": ("path: x.txt", "x.txt", b"a\nb \n", "x.txt:2:1 warning white-space"),
     "a blank line before": ("path: x.txt", "x.txt", b"\n\na\tb\n", "x.txt:3:1 warning control-character"),
     "a lone CR": ("path: x.txt", "x.txt", b"a\rb\n", "x.txt:1:1 warning control-character"),
