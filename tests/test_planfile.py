@@ -317,7 +317,7 @@ def test_a_plan_with_a_prefix_never_listed_cannot_be_made_complete_by_hand() -> 
 
 def test_a_saved_plan_is_for_its_owner_alone_and_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "erasure.plan.json"
-    path.write_text("older")
+    planfile.write(path, sample(), tool_version="0.0.9", created_at=NOW)
     path.chmod(0o644)
     before = os.umask(0)
     try:
@@ -333,7 +333,8 @@ def test_a_write_that_fails_leaves_the_older_plan_and_no_debris(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "erasure.plan.json"
-    path.write_text("older")
+    planfile.write(path, sample(), tool_version="0.0.9", created_at=NOW)
+    older = path.read_text()
 
     def full(_handle: int) -> None:
         raise OSError(28, "No space left on device")
@@ -342,7 +343,7 @@ def test_a_write_that_fails_leaves_the_older_plan_and_no_debris(
     with pytest.raises(PlanFileError, match="cannot be saved: No space left on device"):
         planfile.write(path, sample(), tool_version="0.1.0", created_at=NOW)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
-    assert path.read_text() == "older"
+    assert path.read_text() == older
 
 
 def test_a_plan_is_never_written_through_a_link_or_over_a_pipe(tmp_path: Path) -> None:
@@ -356,6 +357,30 @@ def test_a_plan_is_never_written_through_a_link_or_over_a_pipe(tmp_path: Path) -
             planfile.write(path, sample(), tool_version="0.1.0", created_at=NOW)
     assert link.is_symlink()
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"v":1,"pos":1,"prev":"0","events":[]}\n', "version: 1\nabsent: []\n", "[]", '{"format_version": 1}'],
+)
+def test_a_plan_never_replaces_a_state_or_a_manifest(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "reconciler.state.jsonl"
+    path.write_text(content)
+    with pytest.raises(PlanFileError, match="something else than a plan"):
+        planfile.write(path, sample(), tool_version="0.1.0", created_at=NOW)
+    assert path.read_text() == content
+    lock = tmp_path / "reconciler.state.jsonl.lock"
+    lock.touch()
+    with pytest.raises(PlanFileError, match="lock"):
+        planfile.write(lock, sample(), tool_version="0.1.0", created_at=NOW)
+
+
+def test_reading_a_pipe_or_a_device_as_a_plan_does_not_hang(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/zero")):
+        with pytest.raises(PlanFileError, match="not an ordinary file"):
+            planfile.read(path)
 
 
 def test_a_plan_for_a_folder_that_is_not_there_is_an_error_with_the_name(tmp_path: Path) -> None:

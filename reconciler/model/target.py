@@ -25,8 +25,8 @@ class Target:
 
 
 def is_loopback(host: str) -> bool:
-    """True for localhost and for addresses in 127.0.0.0/8 and ::1."""
-    if host == "localhost" or host.endswith(".localhost"):
+    """True for localhost and for addresses in 127.0.0.0/8 and ::1. Other names are whatever a resolver says."""
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -33,7 +33,8 @@ def read(path: str | Path) -> SavedPlan:
         PlanFileError: it cannot be read, or `decode` refuses it.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb", opener=_ordinary) as stream:
+            data = stream.read()
     except FileNotFoundError:
         hint = "Make it with `reconciler plan --out FILE`."
         raise PlanFileError(f"{path}: there is no such plan file", hint=hint) from None
@@ -53,7 +54,7 @@ def write(
     paths: Sequence[str] = (),
     only: str | None = None,
 ) -> None:
-    """Save a plan: mode 0600, and whole or not at all. An older file of that name is replaced.
+    """Save a plan: mode 0600, and whole or not at all. An older plan of that name is replaced, and nothing else.
 
     A symbolic link, a device or a pipe of that name is refused: replacing one is never what was meant, and
     writing through one would let whoever made it choose the file.
@@ -65,11 +66,40 @@ def write(
     chunks = encode(plan, tool_version=tool_version, created_at=created_at, paths=paths, only=only)
     try:
         with suppress(FileNotFoundError):
-            if not stat.S_ISREG(target.lstat().st_mode):
-                raise PlanFileError(f"{path}: is not an ordinary file", hint="Name a new file for the plan.")
+            _check_replaceable(target)
         _replace(target, chunks)
     except (OSError, ValueError) as problem:
         raise PlanFileError(f"{path}: the plan cannot be saved: {_reason(problem)}") from None
+
+
+def _ordinary(path: str, flags: int) -> int:
+    """Open a file to read, without waiting for the other end of a pipe and without reading a device for ever."""
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(handle).st_mode) or stat.S_ISDIR(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise OSError("it is not an ordinary file")
+
+
+def _check_replaceable(target: Path) -> None:
+    """Only an older plan, or an empty file, makes way for a plan: never a state, a manifest or a lock.
+
+    Raises:
+        PlanFileError: something else stands there.
+        FileNotFoundError: nothing does.
+    """
+    found = target.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise PlanFileError(f"{target}: is not an ordinary file", hint="Name a new file for the plan.")
+    if target.name.endswith(".lock"):
+        raise PlanFileError(f"{target}: looks like a lock", hint="Name a new file for the plan.")
+    with target.open("rb") as stream:
+        head = stream.read(4096)
+    if head and not (head.lstrip().startswith(b"{") and b'"format_version"' in head and b'"fingerprint"' in head):
+        raise PlanFileError(
+            f"{target}: holds something else than a plan, and is not replaced",
+            hint="Name a new file for the plan.",
+        )
 
 
 def _replace(target: Path, chunks: Iterable[str]) -> None:
