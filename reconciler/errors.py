@@ -24,8 +24,6 @@
     │   ├── Throttled                   1    429, 971 or 40041: try later
     │   ├── ServiceFault                1    5xx, or an answer that is not the API's
     │   └── ConnectionFailed            1    no answer: refused, cut, timed out
-    ├── NotSettled                      7    accepted, but not verified when the time ran out
-    ├── FoundPresent                    4    ids are there that should not be
     └── Interrupted                     130  Ctrl-C, SIGTERM, SIGHUP
 
 An error carries a one-line message (what happened, and where) and a `hint` (what to do next).
@@ -245,18 +243,6 @@ class ConnectionFailed(ServiceError):
     """No answer arrived: refused, cut or timed out."""
 
     passing = True
-
-
-class NotSettled(ReconcilerError):
-    """Accepted by the service but not verified absent when the time ran out."""
-
-    exit_code = ExitCode.NOT_SETTLED
-
-
-class FoundPresent(ReconcilerError):
-    """Ids are present, or declared, that should not be."""
-
-    exit_code = ExitCode.FOUND
 
 
 class Interrupted(ReconcilerError):

@@ -2,12 +2,13 @@
 
 Two ways to know which of N ids are present: `get_by_ids` costs ceil(N / 20) requests, a complete `list` one for
 each 1,000 vectors of the index. The cheaper one is taken. A list is one snapshot: when its cursor expires it
-starts again once, and two snapshots are never joined; a list that ends before it named as many ids as it counts
-is none. Memory is bounded by the ids in question, not by the index.
+starts again once, and two snapshots are never joined; a list that does not name as many different ids as its first
+page counts is none. Memory is bounded by the ids in question, and by 8 bytes for each vector that is listed.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from reconciler.clock import Clock, parse_timestamp
 from reconciler.errors import IndexNotFound, Interrupted, RequestRejected, ServiceFault
 from reconciler.model.desired import Desired
 from reconciler.model.idset import IdSet, IdSetBuilder
+from reconciler.model.notices import ReadFailed, Sink, ignore
 from reconciler.model.observation import Observation, Presence, TargetObservation
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection
@@ -28,10 +30,14 @@ from reconciler.vectorize import (
     Client,
     CursorExpired,
     Dispatcher,
+    Outcome,
     Page,
 )
 
 R = TypeVar("R")
+
+#: Ids proven at once by get_by_ids: an outage in a proof of hours loses no more than what came of these.
+SLICE_IDS = 2000
 
 #: Seconds after which a read that waits for its turn lets its owner renew a lease.
 _BEAT = 5.0
@@ -50,14 +56,44 @@ class Reading:
     """One answer to "which of these ids are there".
 
     Attributes:
+        asked: these ids.
         present: those that are.
         how: "get_by_ids" or "list".
         note: why a list was not taken although it would have been cheaper; "" otherwise.
     """
 
+    asked: IdSet
     present: IdSet
     how: str
     note: str = ""
+
+
+class _Hashes:
+    """Tells whether ids came twice: a list is long, so of each only its hash is kept, in 8 bytes.
+
+    Equal ids have equal hashes, so none that came twice passes. That two others have the same is next to
+    impossible, and would only cost the list.
+    """
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(256)]
+
+    def extend(self, ids: Iterable[str]) -> None:
+        for each in ids:
+            number = hash(each)
+            self._parts[number & 255].append(number)
+
+    def repeated(self) -> bool:
+        return any(len(set(part)) < len(part) for part in self._parts)
+
+
+@dataclass
+class _Pace:
+    """How far the reads by get_by_ids of one proof are."""
+
+    began: float
+    requests: int
+    answered: int = 0
 
 
 class Observer:
@@ -65,15 +101,24 @@ class Observer:
 
     Attributes:
         tick: called every few seconds while something is read, so that a long read can renew a lease.
+        notify: told each attempt that failed and is made again.
     """
 
     def __init__(
-        self, client: Client, dispatcher: Dispatcher, clock: Clock, *, tick: Callable[[], None] = lambda: None
+        self,
+        client: Client,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        *,
+        tick: Callable[[], None] = lambda: None,
+        notify: Sink = ignore,
     ) -> None:
         self._client = client
         self._dispatcher = dispatcher
         self._clock = clock
+        self._pace: _Pace | None = None
         self.tick = tick
+        self.notify = notify
 
     def created_on(self, target: Target) -> str:
         """The index's `created_on`, as the service gives it.
@@ -82,7 +127,7 @@ class Observer:
             IndexNotFound: the service does not know the index.
             ServiceError: it could not be read.
         """
-        return self._call(lambda: self._client.index(target)).created_on
+        return self._call(target, lambda: self._client.index(target)).created_on
 
     def pointer(self, target: Target) -> tuple[str | None, int]:
         """The newest processed mutation, and the vector count (which lags: for choosing, never for proof).
@@ -90,24 +135,57 @@ class Observer:
         Raises:
             ServiceError: it could not be read.
         """
-        info = self._call(lambda: self._client.info(target))
+        info = self._call(target, lambda: self._client.info(target))
         return info.processed_up_to_mutation, info.vector_count
 
-    def prove(self, target: Target, ids: IdSet, *, pin: str | None, live_count: int | None = None) -> Reading:
+    def prove(
+        self,
+        target: Target,
+        ids: IdSet,
+        *,
+        pin: str | None,
+        live_count: int | None = None,
+        slices: Callable[[IdSet, int], Iterable[IdSet]] | None = None,
+    ) -> Iterator[Reading]:
         """Which of `ids` are present, on an index whose `created_on` is `pin` before and after.
+
+        One reading by a complete list; otherwise one of each slice, to be recorded before the next is read.
+        Each is proven when it comes, whatever becomes of those after it.
 
         Args:
             pin: None when the index was never seen before; then it is only compared with itself.
             live_count: vectors in the index, when somebody knows it already.
+            slices: cuts ids into disjoint sets of about a number of ids; None = in their order.
 
         Raises:
-            IndexRecreated: `created_on` is another one before or after the read: nothing may be concluded.
+            IndexRecreated: `created_on` is another one before or after a read: nothing may be concluded of it.
             ServiceError: it could not be read: nothing may be concluded.
         """
-        before = self._same_index(target, pin)
-        reading = self.read(target, ids, live_count=live_count)
-        self._same_index(target, before)
-        return reading
+        pin = self._same_index(target, pin)
+        listed, note = self._listed(target, ids, live_count)
+        if listed is not None:
+            self._same_index(target, pin)
+            yield Reading(ids, listed, "list")
+            return
+        self._pace = _Pace(self._clock.elapsed(), _by_ids(len(ids)))
+        try:
+            for each in (ids,) if len(ids) <= SLICE_IDS else (slices or _in_order)(ids, SLICE_IDS):
+                present = self._get_by_ids(target, each)
+                self._same_index(target, pin)  # after this slice, and before the next
+                yield Reading(each, present, "get_by_ids", note)
+                note = ""
+        finally:
+            self._pace = None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the proof by get_by_ids that is under way ends, by its pace and the budget; None when unknown."""
+        pace = self._pace
+        if pace is None or pace.answered < 2 * self._dispatcher.concurrency:
+            return None  # the first answers come together, and tell of no pace
+        left = max(0, pace.requests - pace.answered)
+        seconds = (self._clock.elapsed() - pace.began) / pace.answered
+        return max(left * seconds, self._dispatcher.budget.least_seconds_left(left))
 
     def _same_index(self, target: Target, pin: str | None) -> str:
         created_on = self.created_on(target)
@@ -124,26 +202,27 @@ class Observer:
         Raises:
             ServiceError: it could not be read.
         """
-        by_ids = ceil(len(ids) / GET_BY_IDS_MAXIMUM)
-        note = ""
-        if by_ids > 1 and (live_count is None or ceil(live_count / LIST_PAGE_MAXIMUM) < by_ids):
-            try:
-                listed = self._list(target, lambda page: ids & page, affordable=by_ids)
-            except (
-                _NoList,
-                RequestRejected,
-            ) as problem:  # an expired cursor, too: naming the ids is as good a proof
-                note = str(problem)
-            else:
-                if listed is not None:
-                    return Reading(listed[0], "list")
-        return Reading(self._get_by_ids(target, ids), "get_by_ids", note)
+        listed, note = self._listed(target, ids, live_count)
+        if listed is not None:
+            return Reading(ids, listed, "list")
+        return Reading(ids, self._get_by_ids(target, ids), "get_by_ids", note)
 
-    def _call(self, send: Callable[[], R]) -> R:
+    def _listed(self, target: Target, ids: IdSet, live_count: int | None) -> tuple[IdSet | None, str]:
+        """Those of `ids` that a complete list names; None when there is none, or a dearer one; and why."""
+        by_ids = _by_ids(len(ids))
+        if by_ids <= 1 or (live_count is not None and ceil(live_count / LIST_PAGE_MAXIMUM) >= by_ids):
+            return None, ""
+        try:
+            listed = self._list(target, lambda page: ids & page, affordable=by_ids)
+        except (_NoList, RequestRejected) as problem:  # an expired cursor, too: naming the ids is as good a proof
+            return None, str(problem)
+        return (None if listed is None else listed[0]), ""
+
+    def _call(self, target: Target, send: Callable[[], R]) -> R:
         """One request to its end."""
-        return next(self._calls(iter([send])))
+        return next(self._calls(target, iter([send])))
 
-    def _calls(self, sends: Iterator[Callable[[], R]]) -> Iterator[R]:
+    def _calls(self, target: Target, sends: Iterator[Callable[[], R]]) -> Iterator[R]:
         """Several requests, some at once: their results as they arrive.
 
         Raises:
@@ -164,8 +243,11 @@ class Observer:
             self.tick()
             outcome = dispatcher.next(_BEAT)
             if outcome is None and not (dispatcher.in_flight or dispatcher.queued):
-                raise Interrupted("stopped while reading", hint="What was read so far is recorded.")
-            if outcome is None or not outcome.final:
+                raise Interrupted("stopped while reading", hint="Run it again: reading changes nothing.")
+            if outcome is None:
+                continue
+            if outcome.retry_in is not None:
+                self._tell(target, outcome, outcome.retry_in)
                 continue
             waiting -= 1
             if outcome.error is not None:
@@ -173,11 +255,22 @@ class Observer:
                 raise outcome.error
             yield outcome.result
 
+    def _tell(self, target: Target, outcome: Outcome, retry_in: float) -> None:
+        error = outcome.error
+        if error is not None:
+            self.notify(
+                ReadFailed(target, outcome.attempt, error.message, error.code, error.status, retry_in=retry_in)
+            )
+
     def _get_by_ids(self, target: Target, ids: IdSet) -> IdSet:
         """Every id asked for by name: at most 20 a request, several requests at once."""
         chunks = ids.chunks(GET_BY_IDS_MAXIMUM)
-        answers = self._calls(partial(self._client.get_by_ids, target, chunk) for chunk in chunks)
-        return IdSet.of(id_ for answer in answers for id_ in answer)
+        found: list[str] = []
+        for answer in self._calls(target, (partial(self._client.get_by_ids, target, chunk) for chunk in chunks)):
+            found += answer
+            if self._pace is not None:
+                self._pace.answered += 1
+        return IdSet.of(found)
 
     def _drain(self, waiting: int) -> None:
         """Take back what is still under way after a failure, so that the dispatcher is clean for its next user."""
@@ -199,7 +292,7 @@ class Observer:
             (what was kept, vectors in the snapshot); None when the first page shows that it costs too much.
 
         Raises:
-            _NoList: it cannot end in time, or ended too early.
+            _NoList: it cannot end in time, or is not the complete list that it says it is.
             CursorExpired: twice.
             ServiceError: it could not be read.
         """
@@ -215,28 +308,43 @@ class Observer:
         kept: list[IdSet] = []
         cursors: set[str | None] = {None}
         cursor: str | None = None
-        seen = 0
+        seen, total = 0, 0
+        hashes = _Hashes()
         started = self._clock.elapsed()
         while True:
-            page: Page = self._call(partial(self._client.list_page, target, cursor=cursor))
+            page = self._page(target, cursor)
+            total = page.total_count if cursor is None else total
             seen += len(page.ids)
+            if page.total_count != total:
+                raise _NoList(f"{target}: the list counted {total:,} vectors, and then {page.total_count:,}")
+            if seen > total or (seen < total and not page.truncated):
+                raise _NoList(f"{target}: the list named {seen:,} vectors of the {total:,} that it counts")
+            hashes.extend(page.ids)
             builder = IdSetBuilder()
             builder.extend(page.ids)
             kept.append(keep(builder.build()))
-            left = max(0, page.total_count - seen)
             if not page.truncated:
-                if left:
-                    raise _NoList(f"{target}: the list ended {left:,} vectors before its count")
+                if hashes.repeated():
+                    raise _NoList(f"{target}: the list named a vector twice")
                 return IdSet.union(kept), seen
-            pages_left = max(1, ceil(left / LIST_PAGE_MAXIMUM))
+            pages_left = max(1, ceil((total - seen) / LIST_PAGE_MAXIMUM))
             if cursor is None:
                 if affordable is not None and pages_left >= affordable:
                     return None
                 self._check_pace(target, page, pages_left, self._clock.elapsed() - started)
             if page.next_cursor in cursors:
-                raise ServiceFault(f"{target}: the list gave the same cursor twice")
+                raise _NoList(f"{target}: the list gave the same cursor twice")
             cursor = page.next_cursor
             cursors.add(cursor)
+
+    def _page(self, target: Target, cursor: str | None) -> Page:
+        try:
+            return self._call(target, partial(self._client.list_page, target, cursor=cursor))
+        except ServiceFault as fault:
+            # Answered, but not with a page, and this often: asking by name may work where a list does not.
+            if fault.status is not None and 200 <= fault.status < 300:
+                raise _NoList(fault.message) from fault
+            raise
 
     def _check_pace(self, target: Target, page: Page, left: int, seconds: float) -> None:
         """Give up after page 1 when what is left cannot be read before the cursor expires."""
@@ -289,7 +397,7 @@ class Observer:
                 asked = IdSet.union([asked, *matches.values()])
                 present = IdSet.union([present, *matches.values()])
             else:
-                reading = self.read(target, asked, live_count=live) if asked else Reading(IdSet(), "")
+                reading = self.read(target, asked, live_count=live) if asked else Reading(asked, IdSet(), "")
                 present, how = reading.present, reading.how
             after = self.created_on(target)
         except IndexNotFound:
@@ -321,6 +429,15 @@ class Observer:
         if listed is None:
             raise AssertionError("a list without an alternative is never too dear")
         return listed
+
+
+def _by_ids(count: int) -> int:
+    """Requests that asking for `count` ids by name takes."""
+    return ceil(count / GET_BY_IDS_MAXIMUM)
+
+
+def _in_order(ids: IdSet, size: int) -> Iterator[IdSet]:
+    return (IdSet.of(chunk) for chunk in ids.chunks(size))
 
 
 def seconds_since(moment: str | None, now: datetime) -> float:

@@ -11,10 +11,13 @@ workers make exactly one attempt each. The rules it keeps:
    every other outcome of that target is recorded: its mutation then proves the others processed.
 4. After one batch of a target fails for good, no new batch of that target starts.
 5. An id is sent only if the manifests, read again, declare it and no keep protects it.
+6. A batch that is not wanted any more before its first attempt is withdrawn: it costs no request, and the log
+   says so with attempt 0.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from math import ceil
@@ -30,7 +33,9 @@ from reconciler.errors import (
     StateError,
     TooManyIds,
 )
-from reconciler.model.notices import PROGRESS_SECONDS, BatchFailed, BatchSubmitted, Progress, Sink, ignore
+from reconciler.model.diagnostic import warning
+from reconciler.model.notices import PROGRESS_SECONDS, BatchFailed, BatchSubmitted, Problem, Progress, Sink, ignore
+from reconciler.model.target import Target
 from reconciler.state.events import Accepted, Event, Failed, LeaseRenewed
 from reconciler.state.run import FRESH, Run
 from reconciler.vectorize import Client, Dispatcher, Outcome
@@ -38,8 +43,8 @@ from reconciler.vectorize import Client, Dispatcher, Outcome
 __all__ = ["Applier", "Recorder", "SendResult", "TargetResult", "TargetWork", "work_for"]
 
 
-class _NotSent(ServiceError):
-    """The request was not made: the log must say so, and nothing counts as refused."""
+#: Different messages of the service that a run tells; one that differs with every request would bury the rest.
+_MESSAGES_TOLD = 20
 
 
 class Applier:
@@ -76,12 +81,12 @@ class Applier:
         self._notify = notify
         self._recorder = Recorder(run, dispatcher.wake, threads=threads)
         self._lanes: list[Lane] = []
-        self._turn = 0
+        self._turns: deque[Lane] = deque()
         self._open: dict[Hashable, Batch] = {}
         self._outcomes: list[tuple[Event, Batch | None]] = []
         self._formed: list[Batch] = []
         self._unknown: set[Hashable] = set()
-        self._started: set[Hashable] = set()
+        self._messages: set[str] = set()
         self._stopping = False
         self._fatal: ReconcilerError | None = None
         self._told = clock.elapsed()
@@ -100,6 +105,7 @@ class Applier:
             RunFenced, StateError: the log could not be written; nothing more was started after that.
         """
         self._lanes = [Lane(work) for work in works if work.ids]
+        self._turns = deque(self._lanes)
         self._total = sum(lane.left for lane in self._lanes)
         self._dispatcher.gate = lambda: self._run.fresh(FRESH)
         if self._total:
@@ -171,9 +177,11 @@ class Applier:
         if self._stopping or self._fatal is not None:
             return
         idle = 0
-        while len(self._open) < 2 * self._dispatcher.concurrency and idle < len(self._lanes):
-            lane = self._lanes[self._turn % len(self._lanes)]
-            self._turn += 1
+        while len(self._open) < 2 * self._dispatcher.concurrency and idle < len(self._turns):
+            lane = self._turns.popleft()
+            if lane.finished:
+                continue
+            self._turns.append(lane)
             if not lane.may_form(self._size):
                 idle += 1
                 continue
@@ -189,21 +197,33 @@ class Applier:
         """The frame is durable: its intents may be acted on."""
         formed, self._formed = self._formed, []
         for batch in formed:
-            self._dispatcher.submit(batch.number, self._request(batch))
+            if why := self._unwanted(batch):
+                self._not_sent(batch, why)
+            else:
+                self._dispatcher.submit(batch.number, self._request(batch))
 
     def _request(self, batch: Batch) -> Callable[[], object]:
-        return lambda: self._attempt(batch)
+        return lambda: self._client.delete_by_ids(batch.lane.work.target, batch.ids)
 
-    def _attempt(self, batch: Batch) -> object:
-        """One attempt, in a worker, unless something was learned since the intent that forbids it."""
+    def _unwanted(self, batch: Batch) -> str:
+        """Why nothing of `batch` should be sent, by what was learned since its intent; "" when it should."""
+        if batch.lane.result.error is not None:
+            return "not sent: another batch of this index failed for good"
         if len(batch.ids) > self._size:
-            raise TooManyIds(
-                f"not sent: the service takes at most {self._size} ids", maximum=self._size, status=None
-            )
-        if batch.lane.result.error is not None and batch.number not in self._started:
-            raise _NotSent("not sent: another batch of this index failed for good")
-        self._started.add(batch.number)
-        return self._client.delete_by_ids(batch.lane.work.target, batch.ids)
+            return f"not sent: the service takes at most {self._size} ids"
+        return ""
+
+    def _withdraw(self) -> None:
+        """Take back what waits for its first attempt and is not wanted any more."""
+        for batch in reversed(list(self._open.values())):
+            if (why := self._unwanted(batch)) and self._dispatcher.withdraw(batch.number):
+                self._not_sent(batch, why)
+
+    def _not_sent(self, batch: Batch, why: str) -> None:
+        """Record that no attempt was made; ids that another batch can take go back to their lane."""
+        self._record_failure(batch, 0, ServiceError(why), unknown=False, retry_in=None)
+        if batch.lane.result.error is None:
+            batch.lane.put_back(batch)
 
     def _take(self, outcome: Outcome | None) -> None:
         """Turn an attempt's end into an event for the next frame."""
@@ -212,6 +232,7 @@ class Applier:
         batch = self._open[outcome.key]
         if outcome.error is None:
             self._accepted(batch, outcome.attempt, outcome.result.mutation_id)
+            self._tell(batch.lane.work.target, outcome.result.messages)
         else:
             self._failed(batch, outcome, outcome.error)
 
@@ -222,6 +243,13 @@ class Applier:
         result.batches += 1
         self._outcomes.append((Accepted(batch.number, mutation_id, attempt), batch))
         self._notify(BatchSubmitted(batch.lane.work.target, batch.number, len(batch.ids), mutation_id, attempt))
+
+    def _tell(self, target: Target, messages: tuple[str, ...]) -> None:
+        """Tell what the service says beside an acceptance, each text once a run."""
+        for text in messages:
+            if text not in self._messages and len(self._messages) < _MESSAGES_TOLD:
+                self._messages.add(text)
+                self._notify(Problem(warning("service-message", f"{target.index}: the service says: {text}")))
 
     def _failed(self, batch: Batch, outcome: Outcome, error: ServiceError) -> None:
         if error.may_have_been_accepted:
@@ -234,9 +262,8 @@ class Applier:
         if isinstance(error, TooManyIds) and len(batch.ids) > 1:
             self._learn(batch, error)
             return
-        if isinstance(error, _NotSent):
-            return
         self._give_up(batch, error, unknown=unknown)
+        self._withdraw()
         if isinstance(error, AuthenticationFailed | PermissionDenied):
             self._fatal = self._fatal or error
             self._dispatcher.stop()
@@ -278,6 +305,7 @@ class Applier:
         stated = error.maximum
         smaller = stated if stated and stated < len(batch.ids) else ceil(len(batch.ids) / 2)
         self._size = min(self._size, smaller)
+        self._withdraw()
         batch.lane.put_back(batch)
 
     def _wind_down(self) -> None:
@@ -285,7 +313,9 @@ class Applier:
         self._dispatcher.stop()
         for number in self._dispatcher.abandoned():
             batch = self._open[number]
-            why = _NotSent("not sent: the run was stopped" if self._stopping else "not sent: the run ended early")
+            why = ServiceError(
+                "not sent: the run was stopped" if self._stopping else "not sent: the run ended early"
+            )
             unknown = number in self._unknown
             self._record_failure(batch, 0, why, unknown=unknown, retry_in=None)
             if unknown:

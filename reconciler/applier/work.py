@@ -77,6 +77,11 @@ class Lane:
             (numbers, iter(ids), len(ids)) for numbers, ids in work.groups
         )
 
+    @property
+    def finished(self) -> bool:
+        """True when no batch will be formed any more."""
+        return self.result.error is not None or not (self.left or self.open)
+
     def may_form(self, size: int) -> bool:
         """True when a batch may be formed now: the last one waits until nothing else is open."""
         if not self.left or self.result.error is not None:

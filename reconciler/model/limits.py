@@ -9,6 +9,14 @@ from dataclasses import dataclass, field
 WINDOW_SECONDS = 300.0
 REQUESTS_PER_SECOND = 200
 
+#: The client's time-outs: of waiting for a connection of the pool, connecting and TLS each; of writing,
+#: waiting for the answer and reading it each.
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+
+#: The longest that one request takes, from its start to the end of its answer.
+REQUEST_SECONDS = 3 * CONNECT_SECONDS + 3 * ANSWER_SECONDS
+
 #: Below this many live vectors a percentage says nothing, and is not checked.
 PERCENT_FLOOR = 100
 

@@ -125,6 +125,25 @@ class BatchFailed(Notice):
         return f"{where} failed: {self.error} ({known}; {what})"
 
 
+@dataclass(frozen=True, slots=True)
+class ReadFailed(Notice):
+    """An attempt to read failed, and is made again in `retry_in` seconds."""
+
+    type: ClassVar[str] = "read_failed"
+    target: Target
+    attempt: int
+    error: str
+    code: int | None
+    status: int | None
+    retry_in: float
+
+    @property
+    def message(self) -> str:
+        """See Notice."""
+        where = f"{self.target.index}: reading: attempt {self.attempt}"
+        return f"{where} failed: {self.error} (trying again in {self.retry_in:.1f} s)"
+
+
 #: A Progress comes this often, in seconds: often enough to draw. Sinks that write lines keep fewer of them.
 PROGRESS_SECONDS = 0.5
 

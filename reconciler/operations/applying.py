@@ -271,7 +271,7 @@ class _Apply:
             again = self._plan(projection)
             if again.does_more_than(approved):
                 raise PlanStale(
-                    "the state changed while this plan was being approved, and more would be deleted or released now",
+                    "the state changed during the approval, and more would be deleted or released now",
                     hint="Nothing was sent. Run it again.",
                 )
             checked.append(again)
@@ -367,7 +367,7 @@ def check_manifests(diagnostics: tuple[Diagnostic, ...]) -> None:
         ManifestError: one of the diagnostics is an error.
     """
     if has_errors(diagnostics):
-        raise ManifestError("the manifests cannot be used: nothing was sent", diagnostics=diagnostics)
+        raise ManifestError("the manifests cannot be used: nothing was done", diagnostics=diagnostics)
 
 
 def _outcome(execution: Execution) -> str:

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.applier import Applier, SendResult, TargetWork, work_for
-from reconciler.errors import IndexNotFound, ReconcilerError
+from reconciler.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    IndexNotFound,
+    PermissionDenied,
+    ReconcilerError,
+    ServiceError,
+)
 from reconciler.model.desired import Declaration, DesiredTarget
 from reconciler.model.diagnostic import error
 from reconciler.model.idset import IdSet
@@ -96,7 +103,8 @@ class Executor:
 
         Raises:
             PlanRefused: the plan names an id that the manifests do not. Nothing was sent.
-            ServiceError, Interrupted: an index could not be looked at. Nothing was sent.
+            ServiceError, Interrupted: no index can be looked at: the token, or the service, is not there for any.
+                Nothing was sent. An error of one index blocks that index alone.
             RunFenced, StateError: the log could not be written.
         """
         done = self.done
@@ -132,6 +140,7 @@ class Executor:
     def _pins(self, indexes: list[IndexPlan], observer: Observer, projection: Projection) -> dict[Target, str]:
         """`created_on` of each target to send to, read once before its first delete."""
         pins: dict[Target, str] = {}
+        unreachable = False
         for index in indexes:
             sends = index.to_send or index.ids(ActionKind.ALREADY_ABSENT)
             if index.target in self.done.blocked or not (sends or listed_first(projection, index)):
@@ -141,9 +150,15 @@ class Executor:
             approved = index.observed_created_on or known
             try:
                 created_on = observer.created_on(index.target)
-            except IndexNotFound as missing:
-                self._block(index.target, missing)
+            except (AuthenticationFailed, PermissionDenied):
+                raise
+            except ServiceError as failed:
+                if unreachable and isinstance(failed, ConnectionFailed):
+                    raise  # the second in a row: thousands more would be waited for in vain
+                unreachable = isinstance(failed, ConnectionFailed)
+                self._block(index.target, failed)
                 continue
+            unreachable = False
             if approved is not None and created_on != approved:
                 why = f"{index.target}: the index was deleted and created again ({approved} → {created_on})"
                 hint = "Nothing was sent to it. plan --refresh shows what is declared of the new one."
@@ -251,7 +266,7 @@ class _Book:
 
     def declarations(self, number: int, declared: DesiredTarget, index: IndexPlan) -> dict[int, IdSet]:
         """The ids of each declaration of a target by its number; an event for each that is new or changed."""
-        known = {(d.manifest, d.ordinal): d for d in self._projection.declarations.values() if d.target == number}
+        known = {(d.manifest, d.ordinal): d for d in self._projection.declared(number)}
         sending = IdSet.union(
             action.ids for action in index.actions if action.kind.sends or action.kind is ActionKind.ALREADY_ABSENT
         )

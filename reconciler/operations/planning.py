@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from reconciler.model.desired import Desired
-from reconciler.model.diagnostic import Severity, warning
+from reconciler.model.diagnostic import Diagnostic, Severity, warning
 from reconciler.model.observation import Observation, Presence
 from reconciler.model.plan import IndexPlan, Plan
 from reconciler.model.target import Target
@@ -15,6 +16,7 @@ from reconciler.observer import Observer
 from reconciler.operations.context import Context, load
 from reconciler.operations.interrupts import Interrupts
 from reconciler.planner import make_plan
+from reconciler.state.interface import Store
 from reconciler.state.journal import Journal
 
 
@@ -78,14 +80,23 @@ def plan(
     desired = load(context, paths, projection=projection, conflicts=Severity.REFUSAL)
     observation = observe(context, desired, projection, only=only) if refresh else None
     planned = replan(context, desired, projection, observation, paths=tuple(paths), only=only)
-    if not projection.lineage:
-        absent = warning(
-            "no-state",
-            "there is no state yet: planned from empty",
-            f"Looked for {context.store().url}. If deletions were recorded elsewhere, name that state.",
-        )
-        planned = replace(planned, plan=replace(planned.plan, diagnostics=(*planned.plan.diagnostics, absent)))
+    with closing(context.store()) as store:
+        found = store_warnings(store)
+        if not projection.lineage:
+            absent = warning(
+                "no-state",
+                "there is no state yet: planned from empty",
+                f"Looked for {store.url}. If deletions were recorded elsewhere, name that state.",
+            )
+            found = (*found, absent)
+    if found:
+        planned = replace(planned, plan=replace(planned.plan, diagnostics=(*planned.plan.diagnostics, *found)))
     return planned
+
+
+def store_warnings(store: Store) -> tuple[Diagnostic, ...]:
+    """What the operator should know of the store of a state."""
+    return tuple(warning("state-store", text) for text in store.warnings())
 
 
 def observe(
@@ -113,13 +124,12 @@ def observe(
 
 def listed_first(projection: Projection, index: IndexPlan) -> bool:
     """True when a prefix of `index` was listed for this plan, and the state has no such list yet."""
-    known = {
-        (record.manifest, str(prefix["text"]))
-        for record in projection.declarations.values()
-        if projection.targets[record.target].target == index.target
-        for prefix in record.prefixes
-    }
-    return any(each.count is not None and (each.path, each.text) not in known for each in index.prefixes)
+    listed = {(each.path, each.text) for each in index.prefixes if each.count is not None}
+    if not listed:
+        return False
+    record = projection.live(index.target)
+    declared = () if record is None else projection.declared(record.number)
+    return not listed <= {(each.manifest, str(prefix["text"])) for each in declared for prefix in each.prefixes}
 
 
 def replan(

@@ -9,13 +9,14 @@ The rules it keeps:
 3. When the pointer has named none of ours 120 s after the last acceptance (a busy index with other writers), the
    ids are read anyway: missing is verified, recorded as "read, pointer not seen".
 4. An id that is present after it was processed, but was never verified, is read again until the time runs out.
-   Then it is reappeared only if it was present at least 120 s after it was processed.
+   Then it is reappeared only if a read begun at least 120 s after it was processed found it present.
 5. Ids that were found absent and therefore not sent are read after a mutation of this run was processed on that
    index: an upsert accepted before the plan's look may still have been in the service's log.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from queue import SimpleQueue
 
@@ -34,7 +35,7 @@ from reconciler.model.notices import (
 )
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Status, TargetRecord
-from reconciler.observer import IndexRecreated, Observer
+from reconciler.observer import IndexRecreated, Observer, Reading
 from reconciler.settler.cases import (
     FIRST_POLL_SECONDS,
     PROCESSING_SECONDS,
@@ -73,6 +74,7 @@ class Settler:
         self._timeout = timeout
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
+        self._deadline = float("inf")
         self._counted = dispatcher.budget.started
         self._told = clock.elapsed()
 
@@ -100,9 +102,11 @@ class Settler:
             RunFenced, StateError: the log could not be written.
         """
         again = (Status.VERIFIED, Status.REAPPEARED) if audit else ()
-        cases = [Case(r, (absent or {}).get(r.target, ()), r.ids(*again), self._clock) for r in records]
+        absent, run = absent or {}, self._run.run
+        cases = [Case(r, absent.get(r.target, ()), r.ids(*again), self._clock, run) for r in records]
         cases = [case for case in cases if case.asked]
         self._observer.tick = lambda: self._beat(cases)
+        self._observer.notify = self._notify
         if cases:
             self._tell_progress(cases)
         fatal = None
@@ -116,16 +120,21 @@ class Settler:
         return Settlement({case.target: case.result for case in cases}, fatal, self._requests())
 
     def _until_done(self, cases: Sequence[Case]) -> None:
-        deadline = self._clock.elapsed() + self._timeout
-        open_cases = list(cases)
-        while open_cases and not self._stopping:
-            case = min(open_cases, key=lambda each: each.due)
-            if not self._wait_until(min(case.due, deadline), cases):
+        self._deadline = self._clock.elapsed() + self._timeout
+        waiting = [(case.due, order) for order, case in enumerate(cases)]
+        heapq.heapify(waiting)
+        while waiting and not self._stopping:
+            due, order = waiting[0]
+            if not self._wait_until(min(due, self._deadline), cases):
                 continue
-            if case.due > deadline:
+            if due > self._deadline:
                 return
+            case = cases[order]
             self._advance(case)
-            open_cases = [each for each in open_cases if each.phase is not Phase.DONE]
+            if case.phase is Phase.DONE:
+                heapq.heappop(waiting)
+            else:
+                heapq.heapreplace(waiting, (case.due, order))
 
     def _wait_until(self, moment: float, cases: Sequence[Case]) -> bool:
         """Wait in steps short enough for the lease and for progress; True when `moment` has come."""
@@ -191,22 +200,39 @@ class Settler:
         case.interval = FIRST_POLL_SECONDS
 
     def _read(self, case: Case) -> None:
-        asked = case.asked
-        reading = self._observer.prove(case.target, asked, pin=case.record.created_on, live_count=case.live_count)
+        began, left = self._clock.elapsed(), len(case.asked)
+        readings = self._observer.prove(
+            case.target,
+            case.asked,
+            pin=case.record.created_on,
+            live_count=case.live_count,
+            slices=case.slices,
+        )
+        for reading in readings:
+            self._take(case, reading)
+            left -= len(reading.asked)
+            if left and (self._stopping or self._clock.elapsed() >= self._deadline):
+                break
+        else:
+            case.late_at = began
+        if case.asked:
+            case.wait_longer(self._clock)
+        else:
+            case.phase = Phase.DONE
+
+    def _take(self, case: Case, reading: Reading) -> None:
+        """Record what a proof says, at once: what comes after it may fail."""
         if reading.note:
             self._notify(Problem(warning("list-not-used", reading.note, "Read by get_by_ids instead.")))
         how = reading.how if case.pointer_seen else f"{reading.how}; read, pointer not seen"
-        self._record(found_read(case, reading.present, how))
-        if missing := len(asked) - len(reading.present):
+        self._record(found_read(case, reading.asked, reading.present, how))
+        case.unread -= reading.asked
+        case.late = (case.late - reading.asked) | (reading.present & case.ids)
+        if missing := len(reading.asked) - len(reading.present):
             case.result.verified += missing
             self._notify(VerifiedIds(case.target, missing, how))
         if wrong := reading.present - case.ids:
             self._found(case, wrong)
-        case.late = reading.present & case.ids
-        if case.late:
-            case.wait_longer(self._clock)
-        else:
-            case.phase = Phase.DONE
 
     def _record(self, events: Iterable[Event]) -> None:
         for portion in frames(events):
@@ -217,13 +243,12 @@ class Settler:
         self._notify(ReappearedIds(case.target, len(ids), tuple(ids.first(20))))
 
     def _time_is_up(self, case: Case) -> None:
-        """Rule 4's end: present for long enough after it was processed is reappeared, anything else is pending."""
-        late = case.late
-        if late and self._clock.elapsed() - case.processed_at >= PROCESSING_SECONDS and not self._stopping:
-            self._record(found_present(case, late, "still present"))
-            self._found(case, late)
-        else:
-            case.result.pending = case.unproven
+        """Rule 4's end: read long enough after it was processed is reappeared, anything else is pending."""
+        if case.late and case.late_at - case.processed_at >= PROCESSING_SECONDS and not self._stopping:
+            self._record(found_present(case, case.late, "still present"))
+            self._found(case, case.late)
+            case.late = IdSet()
+        case.result.pending = case.unproven
 
     def _tell_progress(self, cases: Sequence[Case]) -> None:
         self._told = self._clock.elapsed()
@@ -236,6 +261,11 @@ class Settler:
                 batches_total=sum(len(case.batches) for case in cases),
                 requests=self._dispatcher.budget.started,
                 requests_left=self._dispatcher.requests_left,
-                seconds_left=None,
+                seconds_left=self._seconds_left(cases),
             )
         )
+
+    def _seconds_left(self, cases: Sequence[Case]) -> float | None:
+        """Known while the last target is read by get_by_ids; how long the service takes nobody knows."""
+        last = sum(case.phase is not Phase.DONE for case in cases) == 1
+        return self._observer.seconds_left if last else None

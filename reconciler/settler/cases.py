@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -13,6 +13,7 @@ from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
 from reconciler.model.tombstones import BatchRecord, Status, TargetRecord
 from reconciler.observer import seconds_since
+from reconciler.settler.naming import own_ids
 
 #: From the service's known latency (median under 30 s, p99 under 2 min): after this it should have been applied.
 PROCESSING_SECONDS = 120.0
@@ -111,9 +112,10 @@ class Case:
         record: as the log has it now.
         absent: found absent and not sent; to be proven with the rest.
         audit: verified or reappeared before; to be read again with the rest.
+        run: the run that is under way.
     """
 
-    def __init__(self, record: TargetRecord, absent: Groups, audit: IdSet, clock: Clock) -> None:
+    def __init__(self, record: TargetRecord, absent: Groups, audit: IdSet, clock: Clock, run: str) -> None:
         self.record = record
         self.target = record.target
         self.absent = absent
@@ -122,16 +124,22 @@ class Case:
         self.batches = {b.number: b for b in record.batches if b.status in (Status.ACCEPTED, Status.PROCESSED)}
         self.waiting = {n for n, b in self.batches.items() if b.status == Status.ACCEPTED}
         self.ids = record.ids(Status.ACCEPTED, Status.PROCESSED)
-        self.late: IdSet | None = None  # present at the last read; None before the first
+        self.late = IdSet()  # present at the last read
+        self.late_at = float("-inf")  # when the last read that asked for all of them began
         self.pointer_seen = True
         self.live_count: int | None = None
         self.interval = FIRST_POLL_SECONDS
         self.due = clock.elapsed() + (FIRST_POLL_SECONDS if self.waiting else 0.0)
         self.phase = Phase.POLLING if self.waiting else Phase.READING
         self.processed_at = clock.elapsed()
+        self.unread = IdSet.union([self.ids, self.absent_ids, self.audit])
+        # The wall clock may step at any time. Of what this run sent the age is counted from now, which is after
+        # the last acceptance. Of what an earlier process sent the times in the log are all there is; one in the
+        # future is no age.
         now = clock.now()
         if self.waiting:
-            ages = [seconds_since(self.batches[n].accepted_at, now) for n in self.waiting]
+            waiting = [self.batches[number] for number in self.waiting]
+            ages = [0.0 if b.run == run else seconds_since(b.accepted_at, now) for b in waiting]
             self.fallback = clock.elapsed() + max(0.0, PROCESSING_SECONDS - max(0.0, min(ages)))
         else:
             ages = [seconds_since(b.processed_at or b.settled_at, now) for b in self._processed()]
@@ -155,6 +163,11 @@ class Case:
         return IdSet.union(batch.ids for batch in self.batches.values())
 
     @cached_property
+    def own(self) -> Sequence[tuple[int, IdSet]]:
+        """The ids of each batch that no later one names, by its number."""
+        return tuple(own_ids(self.record))
+
+    @cached_property
     def absent_ids(self) -> IdSet:
         """What was found absent before, and not sent."""
         return IdSet.union(ids for _, ids in self.absent)
@@ -162,7 +175,25 @@ class Case:
     @property
     def asked(self) -> IdSet:
         """What the next read asks for."""
-        return IdSet.union([self.ids, self.absent_ids, self.audit]) if self.late is None else self.late
+        return self.unread | self.late
+
+    def slices(self, ids: IdSet, size: int) -> Iterator[IdSet]:
+        """`ids` in disjoint sets of about `size`; those of a batch together, so that its number records them."""
+        taken: list[IdSet] = []
+        portion: list[IdSet] = []
+        count = 0
+        for _, own in self.own:
+            portion.append(own & ids)
+            count += len(portion[-1])
+            if count >= size:
+                taken.append(IdSet.union(portion))
+                yield taken[-1]
+                portion, count = [], 0
+        if count:
+            taken.append(IdSet.union(portion))
+            yield taken[-1]
+        for chunk in (ids - IdSet.union(taken)).chunks(size):
+            yield IdSet.of(chunk)
 
     def wait_longer(self, clock: Clock, least: float = 0.0) -> None:
         """Not before `least` seconds, and a little longer each time."""

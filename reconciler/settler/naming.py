@@ -31,18 +31,26 @@ def whole_batches(record: TargetRecord, ids: IdSet) -> tuple[list[int], IdSet]:
     Returns:
         their numbers, and the ids that they stand for.
     """
-    whole: list[int] = []
-    covered: list[IdSet] = []
+    return whole_of(own_ids(record), ids)
+
+
+def whole_of(batches: Iterable[tuple[int, IdSet]], ids: IdSet) -> tuple[list[int], IdSet]:
+    """As `whole_batches`, of what `own_ids` gave."""
+    # Most often a batch is in `ids` or outside: one look-up tells which of thousands are worth a comparison.
+    whole = [(number, own) for number, own in batches if own.first(1)[0] in ids and own <= ids]
+    return [number for number, _ in whole], IdSet.union(own for _, own in whole)
+
+
+def own_ids(record: TargetRecord) -> Iterator[tuple[int, IdSet]]:
+    """The ids of each batch that no later one names, by its number, without those that have none; newest first."""
     named_later: set[str] = set()
     for batch in reversed(record.batches):
         if batch.status == REJECTED:
             continue
         own = IdSet.of(i for i in batch.ids if i not in named_later)
         named_later.update(own)
-        if own and own <= ids:
-            whole.append(batch.number)
-            covered.append(own)
-    return whole, IdSet.union(covered)
+        if own:
+            yield batch.number, own
 
 
 def frames(events: Iterable[Event]) -> Iterator[list[Event]]:

@@ -187,6 +187,7 @@ class Fold(Tables):
             self._dirty.add(before.number)
         self._put(self._targets, event.target, TargetRecord(event.target, target, event.created_on))
         self._put(self._ledgers, event.target, Ledger())
+        self._put(self._live, target, event.target)
         self._dirty.add(event.target)
 
     def _declare(self, event: ev.Declared) -> None:
@@ -295,7 +296,8 @@ class Fold(Tables):
         if event.outcome not in ("rejected", "unknown"):
             raise _Refused(f"an attempt cannot end {event.outcome!r}")
         unknown = record.unknown or event.outcome == "unknown"
-        made = replace(record, attempts=record.attempts + 1, unknown=unknown)
+        # Attempt 0 is a batch that was taken back: no request was made for it.
+        made = replace(record, attempts=record.attempts + min(event.attempt, 1), unknown=unknown)
         ledger = self._ledgers[record.target]
         if unknown:
             self._drop(ledger.pending, event.batch)

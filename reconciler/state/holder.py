@@ -6,22 +6,44 @@ import shlex
 
 from reconciler.clock import Clock, parse_timestamp
 from reconciler.errors import StateHeld
+from reconciler.model.limits import REQUEST_SECONDS
 from reconciler.model.tombstones import RunRecord
 from reconciler.state.identity import printable
 
 #: The state of a command line without `--state`.
 DEFAULT_URL = "file:reconciler.state.jsonl"
 
-#: Seconds a takeover waits beyond the lease: an intent may be sent until it is 30 s old, a request may take 60 s.
-GRACE = 30.0 + 60.0
+#: Seconds a run holds the state after each of its frames.
+LEASE = 300.0
+
+#: Seconds of silence after which a run renews its lease.
+RENEW_AFTER = 100.0
+
+#: Seconds for which an acknowledged intent may be sent.
+FRESH = 30.0
+
+#: Seconds a takeover waits beyond the lease: for the last intent to grow stale, and its request to end.
+GRACE = FRESH + REQUEST_SECONDS
+
+#: Seconds in which a living run is seen to renew its lease.
+_SIGN_OF_LIFE = RENEW_AFTER + 30.0
+
+#: Seconds by which the clocks of two machines do not differ: beyond, a run is over by the times in the log alone.
+_WIDE_MARGIN = 3600.0
 
 
 class Watch:
     """How long the holder has been silent: by the times in the log, and by what was observed here.
 
-    Either may be wrong to wait for: a wall clock may have been set back, and a run that died yesterday was
-    never observed. So the wait is over when one of them says so. What makes a takeover safe is not the wait
-    but the fence: the old run's next append conflicts, and it sends nothing without an append of the last 30 s.
+    Neither alone is right to wait for: a run that died yesterday was never observed, and a wall clock that is
+    minutes fast would end a living run at once. So the wait is over when one of these holds:
+
+    - the lease and the grace have passed while we watched, whatever the wall clocks say;
+    - by the times in the log they have passed, and we watched for longer than a living run stays silent;
+    - by the times in the log they have passed an hour ago: no clock is that wrong, and nobody need wait.
+
+    What makes a takeover safe is not the wait but the fence: the old run's next append conflicts, and it sends
+    nothing without an append of the last 30 s.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -34,9 +56,10 @@ class Watch:
         if self._seen != (holder.run, holder.last_frame):
             self._seen, self._since = (holder.run, holder.last_frame), self._clock.elapsed()
         whole = holder.lease_seconds + GRACE
-        observed = whole - (self._clock.elapsed() - self._since)
+        silence = self._clock.elapsed() - self._since
         recorded = whole - (self._clock.now() - parse_timestamp(holder.last_frame_at)).total_seconds()
-        return max(0.0, min(observed, recorded))
+        watched = max(recorded, _SIGN_OF_LIFE - silence)
+        return max(0.0, min(whole - silence, watched, recorded + _WIDE_MARGIN))
 
 
 def describe(holder: RunRecord) -> str:

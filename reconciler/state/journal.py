@@ -63,19 +63,11 @@ class Journal:
         """
         self.fold = Fold()
         self._chain = Chain()
-        self._advance()
-        return self.projection()
-
-    def refresh(self) -> Projection:
-        """Read and verify what was appended since. Raises as `load`."""
-        self._advance()
+        self.catch_up()
         return self.projection()
 
     def catch_up(self) -> None:
-        """As `refresh`, without computing the projection."""
-        self._advance()
-
-    def _advance(self) -> None:
+        """Read and verify what was appended since. Raises as `load`."""
         for line in self.store.read(self._chain.position):
             frame = self._chain.verify(line)
             self.fold.apply(frame)

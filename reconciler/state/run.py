@@ -13,21 +13,12 @@ from reconciler.state import events as ev
 from reconciler.state import unsaved
 from reconciler.state.fold import Fold
 from reconciler.state.frames import Frame
-from reconciler.state.holder import Watch, describe, held
+from reconciler.state.holder import FRESH, LEASE, RENEW_AFTER, Watch, describe, held
 from reconciler.state.identity import Who, printable, whoami
 from reconciler.state.interface import RunGuard
 from reconciler.state.journal import HeadMoved, Journal
 
 __all__ = ["FRESH", "LEASE", "RENEW_AFTER", "Run", "Who", "unlock", "whoami"]
-
-#: Seconds a run holds the state after each of its frames.
-LEASE = 300.0
-
-#: Seconds of silence after which a run renews its lease.
-RENEW_AFTER = 100.0
-
-#: Seconds for which an acknowledged intent may be sent.
-FRESH = 30.0
 
 _PAUSE_CAP = 16.0
 

@@ -40,6 +40,7 @@ class Tables:
     def __init__(self) -> None:
         self._top = Top()
         self._targets: dict[int, TargetRecord] = {}
+        self._live: dict[Target, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._declarations: dict[int, DeclarationRecord] = {}
         self._batches: dict[int, BatchRecord] = {}
@@ -100,13 +101,10 @@ class Tables:
         """What the open run says it locked on its machine; "" when nothing."""
         return self._top.guard
 
-    def batch(self, number: int) -> BatchRecord | None:
-        """One batch as it stands."""
-        return self._batches.get(number)
-
     def live(self, target: Target) -> TargetRecord | None:
         """The record of `target` that is not closed, without its batches and statuses."""
-        return next((r for r in self._targets.values() if r.target == target and not r.closed), None)
+        number = self._live.get(target)
+        return None if number is None else self._targets[number]
 
     def snapshot(self) -> Projection:
         """The whole state as a value. Computes only the targets that changed since the last one."""

@@ -14,6 +14,8 @@ from typing import Any, TypeGuard
 _MUTATION_ID_MAXIMUM = 256
 #: A cursor travels in a URL; one of this many characters is none that a server would take back.
 _CURSOR_MAXIMUM = 8192
+#: Beyond what JSON numbers carry exactly, nothing is a count of vectors.
+_COUNT_MAXIMUM = 2**53
 _MESSAGES_SHOWN = 20
 _TEXT_SHOWN = 500
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -113,6 +115,7 @@ def accepted(document: Any, redact: Callable[[str], str]) -> Accepted:
     mutation_id = result.get("mutationId")
     if not _name(mutation_id) or len(mutation_id) > _MUTATION_ID_MAXIMUM:
         raise Unusable("it names no mutation id")
+    _hold_no_secret(mutation_id, redact)
     messages = texts(document.get("errors"), redact) + texts(document.get("messages"), redact)
     return Accepted(mutation_id, messages)
 
@@ -137,6 +140,8 @@ def page(document: Any, cursor: str | None) -> Page:
     if not isinstance(truncated, bool):
         raise Unusable("`isTruncated` is not true or false")
     ids = tuple([_id_of(vector) for vector in vectors])
+    if len(set(ids)) != len(ids):
+        raise Unusable("it names an id twice")
     if _count(result, "count") != len(ids):
         raise Unusable(f"`count` is not the number of vectors on the page ({len(ids)})")
     if truncated and not (_name(following) and len(following) <= _CURSOR_MAXIMUM):
@@ -163,14 +168,15 @@ def index_info(document: Any) -> IndexInfo:
     )
 
 
-def index_description(document: Any, name: str) -> IndexDescription:
-    """Reads the answer to the index of that `name`."""
+def index_description(document: Any, name: str, redact: Callable[[str], str]) -> IndexDescription:
+    """Reads the answer to the index of that `name`; `redact` as in `accepted`."""
     result = _fields(result_of(document))
     created_on = result.get("created_on")
     if result.get("name") != name:
         raise Unusable("it describes an index of another name")
     if not _name(created_on):
         raise Unusable("`created_on` is missing")
+    _hold_no_secret(created_on, redact)
     return IndexDescription(name, created_on, _optional(result, "modified_on"))
 
 
@@ -205,9 +211,15 @@ def _id_of(item: Any) -> str:
     return value
 
 
+def _hold_no_secret(value: str, redact: Callable[[str], str]) -> None:
+    """What is recorded may not be a credential that the service, or somebody in between, sends back."""
+    if redact(value) != value:
+        raise Unusable("it holds the credentials where a name is expected")
+
+
 def _count(result: dict[str, Any], name: str) -> int:
     value = result.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _COUNT_MAXIMUM:
         raise Unusable(f"`{name}` is not a count")
     return value
 

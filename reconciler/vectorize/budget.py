@@ -22,7 +22,7 @@ REQUESTS_PER_WINDOW = 1200
 UNLIMITED = sys.maxsize
 
 #: Less than this many seconds is now: sums of floats would otherwise ask to wait for nothing, for ever.
-_NOW = 1e-6
+INSTANT = 1e-6
 
 
 class _Window:
@@ -55,7 +55,7 @@ class _Window:
         return first + rounds * self._seconds
 
     def left(self, now: float) -> int:
-        return self._limit - sum(1 for start in self._starts if now - start < self._seconds - _NOW)
+        return self._limit - sum(1 for start in self._starts if now - start < self._seconds - INSTANT)
 
 
 class Budget:
@@ -130,7 +130,7 @@ class Budget:
         """Requests that may still start in the window that ends now; UNLIMITED when nothing limits them."""
         with self._lock:
             now = self._clock.elapsed()
-            limits = [left for until, left in self._announced if until - now > _NOW]
+            limits = [left for until, left in self._announced if until - now > INSTANT]
             if self._main is not None:
                 limits.append(self._main.left(now))
             return max(0, min(limits, default=UNLIMITED))
@@ -146,7 +146,7 @@ class Budget:
                 left = int(max(0, quota.remaining - on_the_way) * self._share)
                 # Up to a whole second: the header's own are rounded, and thousands of answers that end within
                 # the same second make one announcement instead of thousands.
-                self._announce(now, math.ceil(now + quota.reset - _NOW), left)
+                self._announce(now, math.ceil(now + quota.reset - INSTANT), left)
 
     def least_seconds_left(self, requests: int) -> float:
         """Seconds until the last of `requests` more may have started, at the least, from what was spent so far."""
@@ -180,4 +180,4 @@ class Budget:
             if left <= 0:
                 free_at = max(free_at, until)
         remaining = free_at - now
-        return remaining if remaining > _NOW else 0.0
+        return remaining if remaining > INSTANT else 0.0

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.errors import ServiceError
+from reconciler.model.limits import ANSWER_SECONDS, CONNECT_SECONDS
 from reconciler.model.target import Target
 from reconciler.vectorize import answers
 from reconciler.vectorize.answers import Accepted, IndexDescription, IndexInfo, Page, Unusable
@@ -61,8 +62,8 @@ class Client:
         base_url: str,
         *,
         transport: httpx.BaseTransport | None = None,
-        connect_timeout: float = 10.0,
-        read_timeout: float = 60.0,
+        connect_timeout: float = CONNECT_SECONDS,
+        read_timeout: float = ANSWER_SECONDS,
         user_agent: str | None = None,
         pool_size: int = 32,
         on_answer: Callable[[RateHeaders], None] | None = None,
@@ -162,7 +163,9 @@ class Client:
             ServiceError: no usable answer.
         """
         asked = Asked("get index", target, self._redact)
-        return self._ask(asked, "GET", "", lambda document: answers.index_description(document, target.index))
+        return self._ask(
+            asked, "GET", "", lambda document: answers.index_description(document, target.index, self._redact)
+        )
 
     def _ask(
         self, asked: Asked, method: str, suffix: str, read: Callable[[Any], T], body: bytes | None = None

@@ -19,17 +19,12 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from reconciler.clock import Clock
-from reconciler.errors import Interrupted, ServiceError
-from reconciler.vectorize.budget import UNLIMITED, Budget
+from reconciler.errors import ServiceError
+from reconciler.vectorize.budget import INSTANT, UNLIMITED, Budget
 from reconciler.vectorize.retry import RetryPolicy, concerns_the_account
-
-R = TypeVar("R")
-
-#: Less than this many seconds is now: sums of floats would otherwise ask to wait for nothing, for ever.
-_NOW = 1e-6
 
 #: The longest single wait, in seconds; a longer one is made of several.
 _LONGEST_WAIT = 3600.0
@@ -46,8 +41,6 @@ class Outcome:
         error: why it failed; None when it did not.
         final: no further attempt follows.
         retry_in: seconds until the next attempt may start; None when none follows.
-        started: when it started, on the clock's `elapsed`.
-        seconds: how long it took.
     """
 
     key: Hashable
@@ -56,8 +49,6 @@ class Outcome:
     error: ServiceError | None
     final: bool
     retry_in: float | None
-    started: float
-    seconds: float
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +56,6 @@ class _Call:
     key: Hashable
     send: Callable[[], Any]
     attempts: int = 0
-    error: ServiceError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +65,6 @@ class _Done:
     call: _Call | None = None
     result: Any = None
     error: BaseException | None = None
-    started: float = 0.0
-    seconds: float = 0.0
 
 
 _WAKE = _Done()
@@ -124,7 +112,6 @@ class Dispatcher:
         self._order = count()
         self._open_keys: set[Hashable] = set()
         self._lost: list[_Call] = []
-        self._last_errors: dict[Hashable, ServiceError] = {}
         self._in_flight = 0
         self._stopped = False
         self._closed = False
@@ -186,41 +173,18 @@ class Dispatcher:
                 return None
             wait = min(deadline - self._clock.elapsed(), pause, _LONGEST_WAIT)
             done = self._clock.wait(self._events, max(0.0, wait))
-            if done is None and deadline - self._clock.elapsed() <= _NOW:
+            if done is None and deadline - self._clock.elapsed() <= INSTANT:
                 return None
         return None if done.call is None else self._settled(done, done.call)
 
-    def call(self, send: Callable[[], R], *, on_attempt: Callable[[Outcome], None] | None = None) -> R:
-        """Makes one call to its end, for single reads between the work: retries, budget and `stop` as ever.
-
-        Not while other calls are open: their outcomes would have nobody to go to. The gate is not asked, as it
-        guards what was submitted.
-
-        Args:
-            send: as in `submit`.
-            on_attempt: told every attempt, the last one included.
-
-        Raises:
-            ServiceError: of the last attempt.
-            Interrupted: stopped before the first.
-            RuntimeError: other calls are open.
-        """
-        if self._in_flight or self.queued:
-            raise RuntimeError("a single call while other calls are open")
-        key, gate = object(), self.gate
-        self.gate = _open
-        self.submit(key, send)
-        try:
-            outcome = self._last_outcome(on_attempt)
-        finally:
-            self.gate = gate
-            self._forget(key)
-        if outcome is None:
-            raise Interrupted("stopped before the request was made")
-        if outcome.error is not None:
-            raise outcome.error
-        result: R = outcome.result
-        return result
+    def withdraw(self, key: Hashable) -> bool:
+        """Takes back a call that was never started; False, and nothing changes, when there is none of that key."""
+        call = next((each for each in self._waiting if each.key == key), None)
+        if call is None:
+            return False
+        self._waiting.remove(call)
+        self._open_keys.discard(key)
+        return True
 
     def stop(self) -> None:
         """From now on nothing starts, retries included. What is in flight still comes back through `next`."""
@@ -245,12 +209,7 @@ class Dispatcher:
             self._retries.clear()
             self._waiting.clear()
         self._open_keys.difference_update(call.key for call in taken)
-        self._last_errors.update((call.key, call.error) for call in taken if call.error is not None)
         return [call.key for call in taken]
-
-    def last_error(self, key: Hashable) -> ServiceError | None:
-        """Why the latest attempt of a call that `abandoned` gave back failed; None when none was made."""
-        return self._last_errors.get(key)
 
     def close(self) -> None:
         """Stops, and ends the workers that are idle. One in the middle of an attempt does not hold up the exit."""
@@ -290,12 +249,12 @@ class Dispatcher:
     def _due_in(self) -> float | None:
         """Seconds until the next call is due, the budget apart; None when there is none."""
         retry_in = self._retries[0][0] - self._clock.elapsed() if self._retries else None
-        if self._waiting or (retry_in is not None and retry_in <= _NOW):
+        if self._waiting or (retry_in is not None and retry_in <= INSTANT):
             return 0.0
         return retry_in
 
     def _start(self) -> None:
-        if self._retries and self._retries[0][0] - self._clock.elapsed() <= _NOW:
+        if self._retries and self._retries[0][0] - self._clock.elapsed() <= INSTANT:
             call = heapq.heappop(self._retries)[2]
         else:
             call = self._waiting.popleft()
@@ -319,12 +278,12 @@ class Dispatcher:
             self._events.put(self._attempted(call))
 
     def _attempted(self, call: _Call) -> _Done:
-        started, result, error = self._clock.elapsed(), None, None
+        result, error = None, None
         try:
             result = call.send()
         except BaseException as raised:  # noqa: BLE001 - it is raised again in the thread that calls next()
             error = raised
-        return _Done(call, result, error, started, self._clock.elapsed() - started)
+        return _Done(call, result, error)
 
     def _settled(self, done: _Done, call: _Call) -> Outcome:
         self._in_flight -= 1
@@ -335,7 +294,6 @@ class Dispatcher:
             raise error
         retry_in = None
         if error is not None:
-            call.error = error
             retry_in = self._retry_in(call, error)
         if retry_in is None:
             self._open_keys.discard(call.key)
@@ -348,8 +306,6 @@ class Dispatcher:
             error=error,
             final=retry_in is None,
             retry_in=retry_in,
-            started=done.started,
-            seconds=done.seconds,
         )
 
     def _retry_in(self, call: _Call, error: ServiceError) -> float | None:
@@ -360,23 +316,6 @@ class Dispatcher:
         if everybody:
             self.budget.pause(wait)
         return wait if again else None
-
-    def _last_outcome(self, on_attempt: Callable[[Outcome], None] | None) -> Outcome | None:
-        last = None
-        while self._in_flight or self.queued:
-            outcome = self.next(_LONGEST_WAIT)
-            if outcome is not None:
-                last = outcome
-                if on_attempt is not None:
-                    on_attempt(outcome)
-        return last
-
-    def _forget(self, key: Hashable) -> None:
-        self._open_keys.discard(key)
-        self._lost = [call for call in self._lost if call.key is not key]
-        self._waiting = deque(call for call in self._waiting if call.key is not key)
-        self._retries = [entry for entry in self._retries if entry[2].key is not key]
-        heapq.heapify(self._retries)
 
 
 def _open() -> bool:

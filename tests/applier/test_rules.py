@@ -6,11 +6,13 @@ import itertools
 import json
 import threading
 
+import httpx
 import pytest
 
 from reconciler.applier import work_for
 from reconciler.clock import SystemClock, parse_timestamp
 from reconciler.errors import ExitCode, PlanRefused
+from reconciler.model.diagnostic import Severity
 from reconciler.model.idset import IdSet
 from reconciler.model.target import LOOPBACK, Target
 from reconciler.operations.applying import ApplyOptions, apply
@@ -201,3 +203,42 @@ def test_targets_take_turns_and_each_has_its_own_closing_batch(make_world):
     assert {entry.index for entry in world.deletes()[:3]} == {"one", "two", "three"}
     for index in ("one", "two", "three"):
         assert [len(entry.ids) for entry in world.deletes(index)] == [100, 100, 100, 50]
+
+
+def saying(world, *texts):
+    """The service says more and more: the answer to the n-th delete brings the first n of `texts`."""
+    answer = world.bridge.handle_request
+    told = []
+
+    def handle(request):
+        response = answer(request)
+        if not request.url.path.endswith("/delete_by_ids"):
+            return response
+        told.append(1)
+        document = {
+            **json.loads(response.read()),
+            "messages": [{"code": 1001, "message": t} for t in texts[: len(told)]],
+        }
+        return httpx.Response(response.status_code, json=document)
+
+    world.bridge.handle_request = handle
+
+
+def test_what_the_service_says_beside_an_acceptance_is_told_once_and_cut(world):
+    world.declare(numbered(500))
+    saying(world, "this endpoint goes away\x1b[2J", "z" * 5000)
+    assert world.apply().exit_code is ExitCode.DONE
+    told = [
+        n.diagnostic for n in world.notices if n.type == "diagnostic" and n.diagnostic.code == "service-message"
+    ]
+    assert [each.severity for each in told] == [Severity.WARNING] * 2
+    assert "docs: the service says: this endpoint goes away" in told[0].summary
+    assert all(each.summary.isprintable() and len(each.summary) < 600 for each in told)
+
+
+def test_a_message_that_differs_every_time_does_not_bury_the_rest(world):
+    world.declare(numbered(4000))
+    saying(world, *(f"request {n}" for n in range(40)))
+    assert world.apply().exit_code is ExitCode.DONE
+    told = [n for n in world.notices if n.type == "diagnostic" and n.diagnostic.code == "service-message"]
+    assert len(told) == 20

@@ -14,9 +14,9 @@ import time
 import pytest
 
 from reconciler.cli.progress import SILENCE_SECONDS, Heartbeat, StillWorking
-from reconciler.render.notices import LINE_SECONDS
 from reconciler.emulator import Fault
 from reconciler.model.notices import RunBegan
+from reconciler.render.notices import LINE_SECONDS
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -13,6 +13,7 @@ from reconciler.model.notices import (
     Problem,
     ProcessedIds,
     Progress,
+    ReadFailed,
     ReappearedIds,
     RunBegan,
     VerifiedIds,
@@ -44,6 +45,10 @@ MESSAGES = [
     ),
     (Progress("settling", 1, 2, 0, 0, 7, None, None), "1 of 2 ids verified absent, 7 requests"),
     (ProcessedIds(TARGET, 24, "m-9"), "articles: 24 batches processed (pointer m-9)"),
+    (
+        ReadFailed(TARGET, 1, "list: 503", None, 503, 0.25),
+        "articles: reading: attempt 1 failed: list: 503 (trying again in 0.2 s)",
+    ),
     (VerifiedIds(TARGET, 2350, "list"), "articles: 2,350 ids verified absent (list)"),
     (ReappearedIds(TARGET, 1, ("x",)), "articles: 1 id is present again: x"),
     (ReappearedIds(TARGET, 1002, ("x", "y")), "articles: 1,002 ids are present again: x, y and 1,000 more"),

@@ -130,21 +130,33 @@ def page(ids, total, cursor, *, truncated=True):
     }
 
 
-def test_a_truncated_page_without_a_cursor_is_an_error(world, observer, target):
+def serve(world, *pages):
+    """The list's answers, one after another; the last one for ever."""
+    for number, each in enumerate(pages, 1):
+        answer = {"success": True, "errors": [], "messages": [], "result": each}
+        times = 1 if number < len(pages) else None
+        options = {"status": 200, "content_type": "application/json", "body": json.dumps(answer)}
+        world.fault("raw", operation="list", nth=number, times=times, **options)
+
+
+def ids_of(start, end):
+    return [f"n-{n:05}" for n in range(start, end)]
+
+
+def test_a_truncated_page_without_a_cursor_is_no_list(world, observer, target):
+    world.seed(many(30))
     world.fault("result", operation="list", times=None, result=page(["n-00001"], 5, None))
-    with pytest.raises(ServiceFault):
-        observer.read(target, many(100), live_count=10)
+    reading = observer.read(target, many(100), live_count=10)
+    assert (reading.how, reading.present) == ("get_by_ids", many(30))
+    assert "no usable cursor" in reading.note
 
 
 @pytest.mark.parametrize("cursors", [["a", "a"], ["a", "b", "a"]])
-def test_a_cursor_that_comes_twice_is_an_error_and_not_a_list_without_end(world, observer, target, cursors):
-    for number, cursor in enumerate([*cursors, "a"], 1):
-        answer = {"success": True, "errors": [], "messages": [], "result": page(["x"], 4000, cursor)}
-        times = 1 if number <= len(cursors) else None
-        options = {"status": 200, "content_type": "application/json", "body": json.dumps(answer)}
-        world.fault("raw", operation="list", nth=number, times=times, **options)
-    with pytest.raises(ServiceFault):
-        observer.read(target, many(1000), live_count=4000)
+def test_a_cursor_that_comes_twice_is_no_list_and_not_one_without_end(world, observer, target, cursors):
+    serve(world, *(page(["x"], 4000, cursor) for cursor in [*cursors, "a"]))
+    world.seed(many(30))
+    reading = observer.read(target, many(1000), live_count=4000)
+    assert (reading.how, reading.present) == ("get_by_ids", many(30))
     assert len(world.requests("list")) < 12
 
 
@@ -153,7 +165,75 @@ def test_a_list_that_ends_before_its_own_count_is_no_complete_list(world, observ
     world.fault("result", operation="list", times=None, result=page(["n-00001"], 330, None, truncated=False))
     reading = observer.read(target, many(30), live_count=330)
     assert (reading.how, reading.present) == ("get_by_ids", many(30))
-    assert "ended 329 vectors before its count" in reading.note
+    assert "named 1 vectors of the 330 that it counts" in reading.note
+
+
+@pytest.mark.parametrize(
+    ("pages", "why"),
+    [
+        # A later page that counts fewer would make the end of the list come too soon.
+        (
+            [page(ids_of(0, 1000), 2000, "a"), page(ids_of(1000, 1500), 1500, None, truncated=False)],
+            "and then 1,500",
+        ),
+        (
+            [page(ids_of(0, 1000), 1500, "a"), page(ids_of(1000, 2000), 2000, None, truncated=False)],
+            "and then 2,000",
+        ),
+        ([page(ids_of(0, 1000), 1001, "a"), page(ids_of(1000, 1002), 1001, None, truncated=False)], "named 1,002"),
+        # An id that is named twice stands where another is missing.
+        ([page([*ids_of(0, 999), "n-00000"], 1000, None, truncated=False)], "twice"),
+        (
+            [page(ids_of(0, 1000), 2000, "a"), page(ids_of(1, 1001), 2000, None, truncated=False)],
+            "named a vector twice",
+        ),
+    ],
+)
+def test_a_list_that_contradicts_itself_is_no_complete_list(world, observer, target, pages, why):
+    world.seed(many(3000))
+    serve(world, *pages)
+    reading = observer.read(target, many(2000), live_count=2000)
+    assert (reading.how, reading.present) == ("get_by_ids", many(2000))
+    assert why in reading.note
+
+
+def test_a_list_that_fails_is_a_passing_fault_and_no_reason_to_ask_by_name(world, observer, target):
+    world.fault("error", operation="list", status=500, times=None)
+    with pytest.raises(ServiceFault) as failed:
+        observer.read(target, many(100), live_count=10)
+    assert failed.value.passing
+    assert world.requests("get_by_ids") == []
+
+
+def test_every_attempt_that_is_made_again_is_told(world, observer, target):
+    told = []
+    observer.notify = told.append
+    world.fault("error", operation="get_by_ids", status=503, times=2)
+    observer.read(target, many(1))
+    assert [(each.type, each.target, each.attempt, each.status) for each in told] == [
+        ("read_failed", target, 1, 503),
+        ("read_failed", target, 2, 503),
+    ]
+    assert told[0].retry_in > 0
+
+
+def test_a_long_proof_comes_in_slices_each_with_created_on_before_and_after(world, observer, target):
+    world.seed(many(10))
+    readings = list(observer.prove(target, many(4500), pin=None, live_count=10**9))
+    assert [len(each.asked) for each in readings] == [2000, 2000, 500]
+    assert [len(each.present) for each in readings] == [10, 0, 0]
+    around = ["index_get", *["get_by_ids"] * 100]
+    assert operations(world) == [*around, *around, "index_get", *["get_by_ids"] * 25, "index_get"]
+
+
+def test_what_a_slice_proved_stands_when_the_index_is_re_created_later(world, observer, target):
+    proof = observer.prove(target, many(4000), pin=None, live_count=10**9)
+    assert next(proof).asked == many(2000)
+    world.emulator.delete_index(world.account, "docs")
+    world.clock.advance(1)
+    world.emulator.create_index(world.account, "docs")
+    with pytest.raises(IndexRecreated):
+        next(proof)
 
 
 def test_a_read_that_fails_for_good_leaves_the_dispatcher_usable(world, observer, target):
@@ -192,9 +272,10 @@ def test_a_read_that_waits_for_the_budget_lets_its_owner_renew_the_lease(world, 
 
 def test_a_proof_wants_the_pinned_index_before_and_after(world, observer, target):
     pin = observer.created_on(target)
-    assert observer.prove(target, many(3), pin=pin).present == IdSet()
+    (reading,) = observer.prove(target, many(3), pin=pin)
+    assert reading.present == IdSet()
     with pytest.raises(IndexRecreated):
-        observer.prove(target, many(3), pin="2020-01-01T00:00:00Z")
+        list(observer.prove(target, many(3), pin="2020-01-01T00:00:00Z"))
 
     def strike(request):
         if request.url.path.endswith("/get_by_ids"):
@@ -204,14 +285,14 @@ def test_a_proof_wants_the_pinned_index_before_and_after(world, observer, target
 
     world.bridge.before.append(strike)
     with pytest.raises(IndexRecreated):
-        observer.prove(target, many(3), pin=pin)
+        list(observer.prove(target, many(3), pin=pin))
 
 
 def test_an_index_that_vanishes_during_a_proof_is_an_error_not_absence(world, observer, target):
     pin = observer.created_on(target)
     world.emulator.delete_index(world.account, "docs")
     with pytest.raises(IndexNotFound):
-        observer.prove(target, many(3), pin=pin)
+        list(observer.prove(target, many(3), pin=pin))
 
 
 def test_a_look_at_a_missing_index_is_a_value_and_at_one_re_created_meanwhile_an_error(world, observer, target):

@@ -109,11 +109,65 @@ def test_a_missing_index_seen_by_refresh_blocks_only_itself(world, ids):
     assert world.state.open_run is None
 
 
-def test_a_refused_connection_is_an_error_before_anything_is_intended(world, ids):
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_index_that_cannot_be_looked_at_blocks_itself_and_the_others_proceed(world, ids, status):
+    world.declare(ids(5), "broken", name="a.yaml")
     world.declare(ids(5))
+    world.seed(ids(5), "broken")
+    world.fault("error", "index_get", status=status, index="broken", times=None)
+    result = world.apply()
+    assert result.exit_code is ExitCode.ERROR
+    assert ["broken" in error.message for error in result.errors] == [True]
+    assert (result.accepted, result.verified) == (5, 5)
+    assert world.deletes("broken") == []
+    assert any("broken" in notice.message for notice in world.notices if notice.type == "diagnostic")
+    world.emulator.faults.clear()
+    assert world.apply().exit_code is ExitCode.DONE
+    assert world.live("broken") == []
+
+
+def test_a_service_that_nobody_can_reach_is_not_asked_for_every_index(world, ids):
+    for number in range(5):
+        world.declare(ids(5), f"index-{number}", name=f"{number}.yaml")
+    asked = []
+    world.bridge.before.append(lambda request: asked.append(request.url.path))
     world.bridge.refuse = lambda _: httpx.ConnectError("connection refused")
     with pytest.raises(ConnectionFailed):
         world.apply()
+    assert len(set(asked)) == 2
+    assert world.state.open_run is None
+
+
+def test_a_batch_that_is_not_wanted_any_more_costs_no_request(world, ids):
+    """The first fails for good: the one that was intended behind it never leaves."""
+    one_at_a_time(world)
+    world.declare([f"x-{n:04}" for n in range(800)])
+    world.fault("error", status=400, code=40006)
+    result = world.apply(wait=False)
+    failed = world.events(ev.Failed)
+    assert [each.attempt for each in failed] == [1, 0]
+    assert (result.rejected, result.requests) == (100, len(world.requests()))
+    assert sum(made for _, made in world.state.requests) == len(world.requests())
+    assert [batch.attempts for batch in world.record().batches] == [1, 0]
+
+
+def test_a_taught_batch_size_costs_no_request_for_what_was_intended_before(world):
+    world.fault("id_limit", limit=50, times=None)
+    one_at_a_time(world)
+    world.declare([f"x-{n:04}" for n in range(400)])
+    result = world.apply(wait=False)
+    assert result.accepted == 400
+    assert len(world.deletes()) == 9  # one taught it
+    assert result.requests == len(world.requests())
+    assert sum(made for _, made in world.state.requests) == len(world.requests())
+
+
+def test_a_refused_connection_is_an_error_before_anything_is_intended(world, ids):
+    world.declare(ids(5))
+    world.bridge.refuse = lambda _: httpx.ConnectError("connection refused")
+    result = world.apply()
+    assert result.exit_code is ExitCode.ERROR
+    assert [type(error) for error in result.errors] == [ConnectionFailed]
     assert world.events(ev.Intent) == []
     assert world.state.open_run is None
 

@@ -340,3 +340,12 @@ def test_a_refusal_at_the_prompt_writes_nothing(world, ids):
         world.apply(approve=lambda _: False)
     assert world.requests() == []
     assert not world.state_path.exists()
+
+
+def test_a_state_that_others_can_read_is_told_by_plan(world, ids):
+    world.declare(ids(5))
+    world.apply()
+    assert "state-store" not in [each.code for each in world.plan().plan.diagnostics]
+    world.state_path.chmod(0o644)
+    (told,) = [each for each in world.plan().plan.diagnostics if each.code == "state-store"]
+    assert "0600" in told.summary

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
+import httpx
 import pytest
 
 from reconciler.errors import ExitCode, IndexNotFound, RunFenced
 from reconciler.model.tombstones import Status
 from reconciler.observer import IndexRecreated
 from reconciler.operations.states import unlock
+from reconciler.settler import Settler
 from reconciler.state import events as ev
 
 
@@ -319,3 +322,122 @@ def test_present_120_seconds_after_the_fallback_is_reappeared_though_the_pointer
     assert busy.apply(timeout=230).exit_code is ExitCode.NOT_SETTLED
     assert busy.verify(timeout=130).exit_code is ExitCode.FOUND
     assert busy.actions() == {"!": ids(5)}
+
+
+def test_a_step_of_the_wall_clock_does_not_shorten_the_120_seconds(busy, ids, monkeypatch):
+    settle = Settler.settle
+
+    def stepped(*arguments, **options):
+        busy.clock.set_wall(busy.clock.now() + timedelta(seconds=180))
+        return settle(*arguments, **options)
+
+    monkeypatch.setattr(Settler, "settle", stepped)
+    busy.declare(ids(5))
+    busy.emulator.remove(busy.account, "docs", ids(5))
+    busy.emulator.hold()  # an upsert before ours may still be in the log, too
+    result = busy.apply(timeout=100)
+    assert (result.exit_code, result.verified, result.pending) == (ExitCode.NOT_SETTLED, 0, 5)
+    assert busy.requests("get_by_ids") == []
+
+
+def test_batches_accepted_in_the_future_are_as_old_as_one_accepted_now(busy, ids):
+    busy.declare(ids(5))
+    busy.emulator.hold()
+    busy.apply(wait=False)
+    busy.clock.set_wall(busy.clock.now() - timedelta(hours=1))
+    busy.emulator.remove(busy.account, "docs", ids(5))
+    assert busy.verify(timeout=119).verified == 0
+    assert busy.requests("get_by_ids") == []
+
+
+def test_only_a_read_begun_120_seconds_after_processing_says_that_an_id_reappeared(world, ids):
+    """When the reads fail from some time on, nobody knows whether the id is still there at the end."""
+    world.declare(ids(5))
+    world.fault("result", operation="get_by_ids", times=None, result=[{"id": "doc-002", "values": []}])
+    began = world.clock.elapsed()
+
+    def refuse(request):
+        late = request.url.path.endswith("/get_by_ids") and world.clock.elapsed() - began > 60
+        return httpx.ConnectError("down") if late else None
+
+    world.bridge.refuse = refuse
+    result = world.apply(timeout=150)
+    assert (result.exit_code, result.verified, result.pending) == (ExitCode.NOT_SETTLED, 4, 1)
+    assert world.events(ev.Reappeared) == []
+
+
+def test_ids_that_were_all_there_for_a_while_leave_their_batch_verified(world, ids):
+    world.declare(ids(2))
+    world.fault("result", operation="get_by_ids", result=[{"id": i, "values": []} for i in ids(2)])
+    assert world.apply().verified == 2
+    assert [batch.status for batch in world.record().batches] == ["verified"]
+
+
+@pytest.fixture
+def long(make_world):
+    """5,000 ids to be read by name, as there is no list."""
+    world = make_world()
+    world.seed(["other"])
+    world.declare(f"n-{n:05}" for n in range(5000))
+    world.fault("raw", operation="list", times=None, status=200, content_type="application/json", body="{")
+    return world
+
+
+def on_read(world, hook):
+    def before(request):
+        if request.url.path.endswith("/get_by_ids"):
+            hook(len(world.requests("get_by_ids")))
+
+    world.bridge.before.append(before)
+
+
+def check_40_batches_are_verified(world):
+    assert len(world.ids(Status.VERIFIED)) == 4000
+    assert sorted(batch.status for batch in world.record().batches) == ["processed"] * 10 + ["verified"] * 40
+    assert [len(event.ids) for event in world.events(ev.Verified)] == [0, 0]
+    world.emulator.faults.clear()
+    world.fault("raw", operation="list", times=None, status=200, content_type="application/json", body="{")
+    world.bridge.before.clear()
+    before = len(world.requests("get_by_ids"))
+    assert world.verify().exit_code is ExitCode.DONE
+    assert len(world.requests("get_by_ids")) - before == 50
+    assert {batch.status for batch in world.record().batches} == {"verified"}
+
+
+def test_an_outage_in_the_middle_of_a_long_proof_loses_the_slice_that_it_struck(long):
+    long.fault("error", operation="get_by_ids", nth=230, status=500, times=None)
+    result = long.apply(timeout=60)
+    assert (result.exit_code, result.verified, result.pending) == (ExitCode.NOT_SETTLED, 4000, 1000)
+    check_40_batches_are_verified(long)
+
+
+def test_an_interrupt_in_the_middle_of_a_long_proof_keeps_what_was_read(long):
+    on_read(long, lambda number: long.interrupts.request() if number == 230 else None)
+    assert long.apply().exit_code is ExitCode.INTERRUPTED
+    check_40_batches_are_verified(long)
+
+
+def test_a_long_proof_ends_after_the_slice_in_which_the_time_runs_out(long):
+    on_read(long, lambda _: long.clock.advance(1))
+    result = long.apply(timeout=150)
+    assert (result.exit_code, result.verified, result.pending) == (ExitCode.NOT_SETTLED, 4000, 1000)
+    check_40_batches_are_verified(long)
+
+
+def test_a_proof_that_an_outage_interrupts_goes_on_where_it_was(long):
+    long.fault("error", operation="get_by_ids", with_id="n-02000", status=500, times=5)
+    result = long.apply()
+    assert (result.exit_code, result.verified) == (ExitCode.DONE, 5000)
+    failed = [notice for notice in long.notices if notice.type == "read_failed" and notice.status == 500]
+    assert len(failed) == 4
+    assert len(long.requests("get_by_ids")) <= 250 + 5 + 100
+
+
+def test_the_time_left_of_a_proof_by_name_is_known_from_its_pace(long):
+    on_read(long, lambda _: long.clock.advance(1))
+    long.apply(timeout=1000)
+    left = [n.seconds_left for n in long.notices if n.type == "progress" and n.phase == "settling"]
+    known = [seconds for seconds in left if seconds is not None]
+    assert left[0] is None
+    assert 230 < known[0] < 360
+    assert known[-1] < 10

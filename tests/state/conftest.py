@@ -99,6 +99,10 @@ class FoldLog:
         self.fold.apply(frame)
         return frame
 
+    def batch(self, number):
+        batches = (batch for target in self.fold.snapshot().targets.values() for batch in target.batches)
+        return next(batch for batch in batches if batch.number == number)
+
     def refuse(self, run, *events):
         """The events are damage, and change nothing."""
         before = self.fold.snapshot()

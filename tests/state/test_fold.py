@@ -50,7 +50,7 @@ def test_a_tombstone_from_intent_to_verified(log):
     log.add(RUN, ev.Processed(1, [[1, 1]], "m-1"))
     log.add(RUN, ev.Verified(1, "get_by_ids", [[1, 1]]))
     assert statuses(log) == {"a": "verified", "b": "verified"}
-    batch = log.fold.batch(1)
+    batch = log.batch(1)
     assert (batch.mutation_id, batch.attempts, batch.intent) == ("m-1", 1, place(frame.position, 0))
     assert batch.accepted == place(frame.position + 1, 0)
     assert batch.submitted_at < batch.accepted_at < batch.processed_at < batch.settled_at
@@ -60,15 +60,30 @@ def test_a_final_rejection_makes_no_tombstone(log):
     log.add(RUN, intent(1, "a"))
     log.add(RUN, ev.Failed(1, 1, "rejected", final=True, code=40006))
     assert statuses(log) == {}
-    assert log.fold.batch(1).status == REJECTED
+    assert log.batch(1).status == REJECTED
 
 
 def test_a_rejection_after_an_attempt_of_unknown_outcome_stays_unresolved(log):
     log.add(RUN, intent(1, "a"))
     log.add(RUN, ev.Failed(1, 1, "unknown", final=False), ev.Failed(1, 2, "rejected", final=True))
     assert statuses(log) == {"a": "unresolved"}
-    assert log.fold.batch(1).unknown
-    assert log.fold.batch(1).attempts == 2
+    assert log.batch(1).unknown
+    assert log.batch(1).attempts == 2
+
+
+def test_an_index_that_a_refused_frame_re_created_is_still_the_one_it_was(log):
+    target = Target("loopback", "a", "i")
+    log.refuse(RUN, ev.TargetSeen(2, "loopback", "a", "i", "2026-02-01T00:00:00Z"), ev.Processed(1, [[9, 9]], "m"))
+    assert log.fold.live(target).number == 1
+    log.add(RUN, ev.TargetSeen(2, "loopback", "a", "i", "2026-02-01T00:00:00Z"))
+    assert log.fold.live(target).number == 2
+
+
+def test_a_batch_that_was_taken_back_before_its_first_attempt_counts_no_request(log):
+    log.add(RUN, intent(1, "a"))
+    log.add(RUN, ev.Failed(1, 0, "rejected", final=True))
+    assert log.batch(1).attempts == 0
+    assert log.fold.snapshot().requests == ()
 
 
 def test_an_acceptance_after_failed_attempts_counts(log):

@@ -176,7 +176,7 @@ def test_every_ids_status_is_that_of_a_small_model(make_log, script, one_frame):
     assert statuses(log) == model.result()
     for number, batch in model.batches.items():
         expected = REJECTED if number in model.rejected else batch["status"]
-        assert log.fold.batch(number).status == expected
+        assert log.batch(number).status == expected
 
 
 @hypothesis.settings(max_examples=100, **SETTINGS)

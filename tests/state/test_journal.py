@@ -98,7 +98,8 @@ def test_a_conflict_with_somebody_elses_frame_is_said(flaky, clock):
         journal.append("", EVENTS)
     assert list(journal.store.inner.read(1)) == [theirs.line]
     assert journal.position == 1
-    assert journal.refresh().position == 2
+    journal.catch_up()
+    assert journal.position == 2
 
 
 def test_an_unreachable_store_is_given_up_after_bounded_tries(flaky, clock):
@@ -152,7 +153,8 @@ def test_a_refresh_reads_only_what_is_new(handles, clock):
     read = reader.store.read
     reader.store.read = lambda after: asked.append(after) or read(after)
     journal.append("", [ev.Moved(journal.store.url)])
-    assert reader.refresh().position == 2
+    reader.catch_up()
+    assert reader.position == 2
     assert asked == [1]
 
 

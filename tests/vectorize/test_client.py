@@ -350,3 +350,29 @@ def test_a_retry_date_without_a_date_header_is_measured_on_the_injected_clock(se
     with made as client, pytest.raises(Exception, match="429") as caught:
         client.info(target)
     assert caught.value.retry_after == 90.0
+
+
+def test_a_token_sent_back_as_a_name_never_reaches_the_state(client, server, target):
+    token = "v1-0123456789abcdef-SECRET"
+    server.result({"mutationId": token})
+    with pytest.raises(ServiceFault) as caught:
+        client.delete_by_ids(target, ["a"])
+    assert caught.value.may_have_been_accepted
+    server.result({"name": "articles", "created_on": f"2026 {token}"})
+    with pytest.raises(ServiceFault) as read:
+        client.index(target)
+    assert token not in f"{caught.value}{read.value}"
+
+
+def test_a_page_that_repeats_an_id_is_no_page(client, server, target):
+    page = {"count": 2, "totalCount": 2, "isTruncated": False, "nextCursor": None, "vectors": [{"id": "z"}] * 2}
+    server.result(page)
+    with pytest.raises(ServiceFault, match="names an id twice"):
+        client.list_page(target)
+
+
+def test_a_count_beyond_all_vectors_is_no_count(client, server, target):
+    page = {"count": 0, "totalCount": 10**400, "isTruncated": False, "nextCursor": None, "vectors": []}
+    server.result(page)
+    with pytest.raises(ServiceFault, match="totalCount"):
+        client.list_page(target)
