@@ -331,7 +331,7 @@ class _Apply:
             rejected=sum(each.rejected for each in sent),
             unknown=sum(each.unknown for each in sent),
             verified=0 if settled is None else settled.verified,
-            pending=accepted if settled is None else settled.pending,
+            pending=accepted + execution.unproven if settled is None else settled.pending,
             reappeared=0 if settled is None else settled.reappeared,
             released=execution.released,
             requests=requests,

@@ -41,6 +41,7 @@ class Execution:
         settled: of the proof; None when nobody waited for it.
         blocked: targets that were left alone, and why.
         released: ids released.
+        unproven: ids found absent and not sent, which nobody has read again: the next plan looks at them again.
         error: what ended it early; None when it came to its end.
     """
 
@@ -48,6 +49,7 @@ class Execution:
     settled: Settlement | None = None
     blocked: dict[Target, ReconcilerError] = field(default_factory=dict)
     released: int = 0
+    unproven: int = 0
     error: ReconcilerError | None = None
 
 
@@ -112,13 +114,18 @@ class Executor:
             index for index in planned.plan.indexes if index.actions or listed_first(planned.projection, index)
         ]
         with self._context.dispatcher(self._budget) as reads:
-            observer = Observer(self._client, reads, self._context.clock, tick=self._renew)
+            observer = Observer(self._client, reads, self._context.clock, tick=self._renew, notify=self._notify)
             self._interrupts.on_request(reads.stop)
             done.blocked.update((target, missing_index(target)) for target in planned.missing)
             pins = self._pins(indexes, observer, planned.projection)
             works, absent = self._record_intentions(planned, pins, skip)
             self._release(indexes)
             self._send(works)
+            if not wait:
+                sent = {work.target: IdSet.union(ids for _, ids in work.groups) for work in works}
+                done.unproven = sum(
+                    len(ids - sent[target]) for target, groups in absent.items() for _, ids in groups
+                )
             if wait and done.error is None and not self._interrupts.requested:
                 targets = {index.target for index in indexes} - done.blocked.keys()
                 records = [

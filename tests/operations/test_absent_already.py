@@ -76,7 +76,7 @@ def test_the_absent_ids_of_an_interrupted_plan_are_proven_when_it_is_continued(b
 
 def test_without_waiting_what_was_not_sent_is_not_called_proven(busy, ids):
     busy.declare([*ids(2), "gone-1"])
-    busy.apply(refresh=True, wait=False)
+    assert busy.apply(refresh=True, wait=False).pending == 3
     assert busy.verify().exit_code is ExitCode.DONE
     assert busy.ids(Status.VERIFIED) == ids(2)
     assert busy.actions() == {"-": ["gone-1"]}
