@@ -25,7 +25,7 @@ from reconciler.operations.approval import Approved, check_expected, check_saved
 from reconciler.operations.context import Context, load
 from reconciler.operations.execution import Execution, Executor, blocking_errors, missing_index
 from reconciler.operations.interrupts import Interrupts
-from reconciler.operations.planning import Planned, observe, replan
+from reconciler.operations.planning import Planned, observe, replan, store_warnings
 from reconciler.planfile import SavedPlan
 from reconciler.state.journal import Journal
 from reconciler.state.journal import create as create_state
@@ -192,6 +192,8 @@ class _Apply:
         outcome, uncounted = "failed", 0
         try:
             self.notify(RunBegan(run.run, run.took_over))
+            for found in store_warnings(self.journal.store):
+                self.notify(Problem(found))
             looked = self._looked()
             budget = self.context.budget(run.snapshot(), made=looked)
             with self.context.client(budget) as client:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from reconciler import __version__
 from reconciler.errors import ExitCode, ReconcilerError, StateMissing, worst_exit_code
 from reconciler.model.idset import IdSet
-from reconciler.model.notices import RunBegan, Sink, ignore
+from reconciler.model.notices import Problem, RunBegan, Sink, ignore
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection, Status, TargetRecord
 from reconciler.observer import Observer
 from reconciler.operations.context import Context
 from reconciler.operations.interrupts import Interrupts
+from reconciler.operations.planning import store_warnings
 from reconciler.settler import Settlement, Settler
 from reconciler.state.journal import Journal
 from reconciler.state.run import Run, whoami
@@ -92,6 +93,8 @@ def verify(
         settlement, outcome = Settlement(), "failed"
         try:
             notify(RunBegan(run.run, run.took_over))
+            for found in store_warnings(store):
+                notify(Problem(found))
             budget = context.budget(run.snapshot())
             with context.client(budget) as client, context.dispatcher(budget) as reads:
                 observer = Observer(client, reads, context.clock)

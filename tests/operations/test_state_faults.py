@@ -21,6 +21,7 @@ from reconciler.errors import (
     UnsavedOutcomes,
     UsageError,
 )
+from reconciler.model.notices import Problem
 from reconciler.operations.applying import ApplyOptions, apply
 from reconciler.operations.states import unlock
 from reconciler.operations.verifying import verify
@@ -349,3 +350,15 @@ def test_a_state_that_others_can_read_is_told_by_plan(world, ids):
     world.state_path.chmod(0o644)
     (told,) = [each for each in world.plan().plan.diagnostics if each.code == "state-store"]
     assert "0600" in told.summary
+
+
+def test_a_state_that_others_can_write_is_not_passed_over_in_silence(world, ids):
+    world.declare(ids(2))
+    world.apply()
+    world.state_path.chmod(0o666)
+    assert "state-store" in [found.code for found in world.plan().plan.diagnostics]
+    world.verify(audit=True)
+    assert "state-store" in [n.diagnostic.code for n in world.notices if isinstance(n, Problem)]
+    world.declare(ids(3))
+    world.apply()
+    assert "state-store" in [n.diagnostic.code for n in world.notices if isinstance(n, Problem)]
