@@ -17,13 +17,12 @@ from reconciler.cli.options import PATH, context_of, format_option, lock_timeout
 from reconciler.cli.planning import show_plan
 from reconciler.cli.progress import Heartbeat, sink, tell_error, write_event
 from reconciler.errors import PlanRefused, ReconcilerError, UsageError
-from reconciler.model.diagnostic import warning
 from reconciler.model.notices import Notice, Problem, RunBegan, Waiting
 from reconciler.model.plan import Summary
 from reconciler.operations.applying import ApplyOptions, ApplyResult
 from reconciler.operations.applying import apply as carry_out
 from reconciler.operations.context import Context
-from reconciler.operations.planning import Planned
+from reconciler.operations.planning import Planned, no_state
 from reconciler.planfile import SavedPlan, read
 from reconciler.render import summary
 
@@ -195,10 +194,7 @@ class _Apply:
     def _show(self, planned: Planned) -> None:
         plan = planned.plan
         if not planned.projection.lineage:
-            url = self._context.store().url
-            detail = f"Looked for {url}. If deletions were recorded elsewhere, name that state with --state."
-            absent = warning("no-state", "there is no state yet: planned from empty", detail)
-            plan = replace(plan, diagnostics=(*plan.diagnostics, absent))
+            plan = replace(plan, diagnostics=(*plan.diagnostics, no_state(self._context.store())))
         if self._form == "text":
             show_plan(plan)
             return

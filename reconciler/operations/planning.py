@@ -83,15 +83,19 @@ def plan(
     with closing(context.store()) as store:
         found = store_warnings(store)
         if not projection.lineage:
-            absent = warning(
-                "no-state",
-                "there is no state yet: planned from empty",
-                f"Looked for {store.url}. If deletions were recorded elsewhere, name that state.",
-            )
-            found = (*found, absent)
+            found = (*found, no_state(store))
     if found:
         planned = replace(planned, plan=replace(planned.plan, diagnostics=(*planned.plan.diagnostics, *found)))
     return planned
+
+
+def no_state(store: Store) -> Diagnostic:
+    """What a plan from an empty state must say."""
+    return warning(
+        "no-state",
+        "there is no state yet: planned from empty",
+        f"Looked for {store.url}. If deletions were recorded elsewhere, name that state with --state.",
+    )
 
 
 def store_warnings(store: Store) -> tuple[Diagnostic, ...]:
