@@ -16,8 +16,8 @@ from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, has_errors
 from reconciler.model.target import origin_of
 from reconciler.model.tombstones import Projection
-from reconciler.state.interface import Store
-from reconciler.state.stores import open_store
+from reconciler.state.stores.interface import Store
+from reconciler.state.stores.urls import open_store
 from reconciler.vectorize import Budget, Client, Dispatcher, base_url_from, credentials_from
 
 if TYPE_CHECKING:

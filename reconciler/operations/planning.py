@@ -16,8 +16,8 @@ from reconciler.observer import Observer
 from reconciler.operations.context import Context, load
 from reconciler.operations.interrupts import Interrupts
 from reconciler.planner import make_plan
-from reconciler.state.interface import Store
 from reconciler.state.journal import Journal
+from reconciler.state.stores.interface import Store
 
 
 @dataclass(frozen=True)

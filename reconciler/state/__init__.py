@@ -4,7 +4,7 @@
 - frames: one line of the log, sealed and parsed
 - chain: lines into verified frames
 - fold: frames into the projection; statuses computes the status of every id
-- interface: what a store is; memory and file (through oscalls and guard) are two; stores opens one by its URL
+- stores: where the lines live: a folder of its own, one module a store
 - journal: a store, its chain and its fold: load, append, resolve doubtful appends
 - run: the lock in the log; unsaved keeps outcomes that could not be recorded
 - history: everything the log says of one id

@@ -10,8 +10,8 @@ from reconciler.model.target import Target
 from reconciler.state import events as ev
 from reconciler.state.chain import walk
 from reconciler.state.frames import Frame
-from reconciler.state.interface import Store
 from reconciler.state.journal import Journal
+from reconciler.state.stores.interface import Store
 
 
 @dataclass(frozen=True, slots=True)

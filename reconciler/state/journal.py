@@ -11,7 +11,7 @@ from reconciler.state.chain import Chain, walk
 from reconciler.state.events import Event, Header, Recovered
 from reconciler.state.fold import Fold
 from reconciler.state.frames import GENESIS, Frame, parse, seal
-from reconciler.state.interface import Conflict, Done, Store, Unknown
+from reconciler.state.stores.interface import Conflict, Done, Store, Unknown
 
 #: How often a doubtful append is looked into before the store counts as unavailable, and the pauses (seconds)
 #: between: full jitter, doubling to a cap. Together at most 13.5 s, less than the 30 s for which an intent is
@@ -103,7 +103,7 @@ class Journal:
                 hint="use the version of reconciler that wrote this state, or a later one",
             )
         moved = self.fold.moved_to
-        if moved is not None and moved != self.store.url:
+        if moved is not None and not self.store.answers_to(moved):
             raise StateError(f"this state was moved to {moved}", hint=f"use --state {moved}")
 
     def _seal(self, run: str, events: Sequence[Event]) -> Frame:

@@ -17,7 +17,7 @@ from reconciler.model.idset import IdSet
 from reconciler.model.target import LOOPBACK, Target
 from reconciler.operations.applying import ApplyOptions, apply
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
+from reconciler.state.stores.file import FileStore
 
 
 def numbered(count):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reconciler.errors import ExitCode, ReconcilerError, StateError
 from reconciler.model.tombstones import Status
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
-from reconciler.state.interface import Unknown
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.interface import Unknown
 
 INDEXES = ("docs", "more")
 POOL = [f"id-{n:02}" for n in range(24)]

@@ -11,9 +11,9 @@ from reconciler.model.idset import IdSet
 from reconciler.model.tombstones import Status
 from reconciler.operations.execution import release_events
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
 from reconciler.state.journal import Journal
 from reconciler.state.run import Run
+from reconciler.state.stores.file import FileStore
 
 
 def test_what_is_no_longer_declared_is_released_and_can_be_declared_again(world, ids):

@@ -26,11 +26,11 @@ from reconciler.operations.applying import ApplyOptions, apply
 from reconciler.operations.states import unlock
 from reconciler.operations.verifying import verify
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
-from reconciler.state.interface import Conflict, Unknown
 from reconciler.state.journal import Journal
-from reconciler.state.oscalls import RealCalls
 from reconciler.state.run import Run
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.interface import Conflict, Unknown
+from reconciler.state.stores.oscalls import RealCalls
 
 
 def a_run(world, **options):

@@ -16,14 +16,14 @@ from reconciler.clock import ManualClock
 from reconciler.errors import StateDamaged
 from reconciler.state import events as ev
 from reconciler.state import journal as journal_module
-from reconciler.state.file import FileStore
 from reconciler.state.fold import Fold
 from reconciler.state.frames import Frame, parse, seal
-from reconciler.state.interface import Store
 from reconciler.state.journal import Journal, create
-from reconciler.state.memory import MemoryStore
-from reconciler.state.oscalls import RealCalls
 from reconciler.state.run import Run
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.interface import Store
+from reconciler.state.stores.memory import MemoryStore
+from reconciler.state.stores.oscalls import RealCalls
 
 
 class FaultyCalls(RealCalls):

@@ -14,16 +14,16 @@ from reconciler.clock import ManualClock
 from reconciler.errors import StateHeld
 from reconciler.state import events as ev
 from reconciler.state.chain import walk
-from reconciler.state.file import FileStore
 from reconciler.state.journal import Journal, create
 from reconciler.state.run import Run, whoami
+from reconciler.state.stores.file import FileStore
 
 WORKER = """
 import os, sys
 from pathlib import Path
 from reconciler.clock import SystemClock
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
+from reconciler.state.stores.file import FileStore
 from reconciler.state.journal import Journal
 from reconciler.state.run import Run, whoami
 
@@ -105,7 +105,7 @@ from pathlib import Path
 from reconciler.clock import ManualClock
 from reconciler.errors import StoreUnavailable
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
+from reconciler.state.stores.file import FileStore
 from reconciler.state.journal import Journal
 
 path = Path(sys.argv[1])

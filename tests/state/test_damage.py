@@ -8,10 +8,10 @@ from reconciler.clock import ManualClock
 from reconciler.errors import StateDamaged, StateError
 from reconciler.state import events as ev
 from reconciler.state import journal as journal_module
-from reconciler.state.file import FileStore
 from reconciler.state.frames import seal
 from reconciler.state.journal import Journal, create
-from reconciler.state.oscalls import RealCalls
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.oscalls import RealCalls
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ import pytest
 from reconciler.clock import ManualClock
 from reconciler.errors import StateDamaged, StateError, StateMissing, StoreUnavailable
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
 from reconciler.state.frames import GENESIS, seal
-from reconciler.state.interface import Done, Unknown
 from reconciler.state.journal import Journal, create
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.interface import Done, Unknown
 
 HEADER = seal(1, GENESIS, "n", "2026-11-22T12:00:00.000Z", "", [ev.Header("l" * 32)])
 NEXT = seal(2, HEADER.hash, "n2", "2026-11-22T12:00:00.000Z", "", [ev.Moved("x")])

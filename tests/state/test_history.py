@@ -5,8 +5,8 @@ import pytest
 from reconciler.errors import StateDamaged
 from reconciler.model.target import Target
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
 from reconciler.state.history import history
+from reconciler.state.stores.file import FileStore
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import pytest
 from reconciler.clock import ManualClock
 from reconciler.errors import StateDamaged, StateError, StateTooNew, StoreUnavailable, UsageError
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
-from reconciler.state.interface import Conflict, Done, Store, Unknown
 from reconciler.state.journal import PAUSE_CAP, TRIES, HeadMoved, Journal, create
-from reconciler.state.memory import MemoryStore
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.interface import Conflict, Done, Store, Unknown
+from reconciler.state.stores.memory import MemoryStore
 
 LOST = Unknown(StoreUnavailable("the connection was cut"))
 
@@ -45,6 +45,9 @@ class Flaky(Store):
 
     def exists(self):
         return self.inner.exists()
+
+    def receive(self, lines, last, clock):
+        self.inner.receive(lines, last, clock)
 
 
 EVENTS = [ev.Moved("memory:")]

@@ -24,11 +24,11 @@ from reconciler.errors import (
 )
 from reconciler.state import events as ev
 from reconciler.state.chain import walk
-from reconciler.state.file import FileStore
 from reconciler.state.holder import GRACE, RENEW_AFTER
 from reconciler.state.journal import Journal, create
-from reconciler.state.memory import MemoryStore
 from reconciler.state.run import FRESH, LEASE, Run
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.memory import MemoryStore
 from reconciler.vectorize import Client
 
 SILENCE = LEASE + GRACE

@@ -11,10 +11,10 @@ import pytest
 
 from reconciler.clock import ManualClock, SystemClock
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
 from reconciler.state.frames import GENESIS, seal
-from reconciler.state.interface import Conflict, Done
 from reconciler.state.journal import HeadMoved, Journal, create
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.interface import Conflict, Done
 
 
 def _lines(count, mark="x"):
@@ -97,7 +97,7 @@ def test_eight_threads_have_one_winner_a_position(handles):
             while True:
                 journal.catch_up()
                 try:
-                    won.append(journal.append("", [ev.Moved(store.url)]).nonce)
+                    won.append(journal.append("", [ev.Recovered("-", 0, "0" * 64)]).nonce)
                 except HeadMoved:
                     continue
                 break
@@ -118,15 +118,15 @@ import sys
 from pathlib import Path
 from reconciler.clock import SystemClock
 from reconciler.state import events as ev
-from reconciler.state.file import FileStore
+from reconciler.state.stores.file import FileStore
 from reconciler.state.journal import HeadMoved, Journal
 
-journal = Journal(FileStore(Path(sys.argv[1]), url="file:shared"), SystemClock())
+journal = Journal(FileStore(Path(sys.argv[1])), SystemClock())
 done = 0
 while done < 25:
     journal.catch_up()
     try:
-        journal.append("", [ev.Moved("file:shared")])
+        journal.append("", [ev.Recovered("-", 0, "0" * 64)])
     except HeadMoved:
         continue
     done += 1

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.state.file import FileStore
 from reconciler.state.identity import whoami
-from reconciler.state.memory import MemoryStore
-from reconciler.state.stores import open_store, redact
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.memory import MemoryStore
+from reconciler.state.stores.urls import open_store, redact
 
 
 @pytest.mark.parametrize(

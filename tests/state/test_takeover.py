@@ -13,10 +13,10 @@ from reconciler.errors import (
 )
 from reconciler.state import events as ev
 from reconciler.state.chain import walk
-from reconciler.state.file import FileStore
 from reconciler.state.journal import Journal, create
-from reconciler.state.memory import MemoryStore
 from reconciler.state.run import unlock
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.memory import MemoryStore
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from reconciler.state.interface import RunGuard
+from reconciler.state.stores.interface import RunGuard
 
 
 class SidecarGuard(RunGuard):

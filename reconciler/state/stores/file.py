@@ -7,29 +7,28 @@ fsync. What a crash leaves behind is at most a last line without its LF; it is p
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reconciler.clock import Clock
 from reconciler.errors import StateDamaged, StateError, StoreUnavailable
 from reconciler.state.chain import HEADER_START, not_a_state
 from reconciler.state.events import Recovered
-from reconciler.state.fileerrors import HOPELESS, explain, not_a_file, replaced
-from reconciler.state.guard import SidecarGuard
-from reconciler.state.interface import AppendOutcome, Conflict, Done, RunGuard, Store, Unknown
-from reconciler.state.oscalls import OsCalls, RealCalls
+from reconciler.state.stores.durable import address, create_private, means, sync_folder, write_all
+from reconciler.state.stores.fileerrors import HOPELESS, explain, not_a_file, replaced
+from reconciler.state.stores.guard import SidecarGuard
+from reconciler.state.stores.interface import AppendOutcome, Conflict, Done, RunGuard, Store, Unknown
+from reconciler.state.stores.lock import AppendLock
+from reconciler.state.stores.oscalls import OsCalls, RealCalls
 
 _CHUNK = 1 << 20
-
-#: Seconds to wait for another process that appends: an fsync of a slow disk takes a few.
-_LOCK_PATIENCE = 30.0
 
 #: How many bytes before a known end are compared: the end of a line is the end of its hash.
 _FINGERPRINT = 128
@@ -63,7 +62,7 @@ class FileStore(Store):
         self._handle: int | None = None
         self._inode: tuple[int, int] | None = None
         self._mark = _Mark()
-        self._excludes = False
+        self._exclusive = AppendLock(self._calls, self.url, self._open)
         self._folder_synced = False
         self._poison: StateError | None = None
         self._recovered: list[Recovered] = []
@@ -195,7 +194,7 @@ class FileStore(Store):
                 return Unknown(self._poison, retry=False)
             try:
                 handle = self._open_to_write(create=position == 1)
-                with self._locked(handle):
+                with self._exclusive.held(handle):
                     return self._append(handle, line, position)
             except StateError as error:
                 return Unknown(error, retry=False)
@@ -209,14 +208,14 @@ class FileStore(Store):
             return Conflict()
         end = self._mark.end
         try:
-            self._write(handle, line, end)
+            write_all(self._calls, handle, line, end)
         except OSError as error:
             self._take_back(handle, end, error)
             raise
         try:
             self._calls.fsync(handle)
             if not self._folder_synced:  # whoever created the file may have died before it did this
-                self._sync_folder()
+                sync_folder(self._calls, self.folder)
                 self._folder_synced = True
         except OSError as error:
             # The kernel may have dropped what it could not write, and says so only once: from here on nothing
@@ -227,26 +226,12 @@ class FileStore(Store):
         self._mark = _Mark(position, end + len(line), line[-_FINGERPRINT:])
         return Done()
 
-    def _write(self, handle: int, line: bytes, offset: int) -> None:
-        while line:
-            written = self._calls.pwrite(handle, line, offset)
-            if written <= 0:
-                raise OSError(errno.EIO, "nothing was written")
-            line, offset = line[written:], offset + written
-
     def _take_back(self, handle: int, size: int, cause: OSError) -> None:
         """Remove what was half written. If that fails too, this handle is not used again."""
         try:
             self._calls.ftruncate(handle, size)
         except OSError:
             self._poison = self._failed("written, nor what was half written be removed", cause)
-
-    def _sync_folder(self) -> None:
-        folder = self._calls.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._calls.fsync(folder)
-        finally:
-            self._calls.close(folder)
 
     def _see_everything(self, handle: int) -> None:
         """Under the lock: the name still means this file, nothing known has gone, and all lines are counted."""
@@ -256,47 +241,6 @@ class FileStore(Store):
             raise replaced(self.url)
         for _ in self._lines(handle, self._mark.position):
             pass
-
-    # The lock of an append
-
-    @contextmanager
-    def _locked(self, handle: int) -> Iterator[None]:
-        pause, waited = 0.001, 0.0
-        while True:
-            try:
-                self._calls.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if waited >= _LOCK_PATIENCE:
-                    raise StoreUnavailable(
-                        f"another process has been appending to {self.url} for {waited:.0f} s",
-                        hint="is one of them stopped? Nothing was written by this one",
-                    ) from None
-                self._calls.sleep(pause)
-                waited, pause = waited + pause, min(0.05, pause * 2)
-        try:
-            self._require_exclusion()
-            yield
-        finally:
-            with suppress(OSError):
-                self._calls.flock(handle, fcntl.LOCK_UN)
-
-    def _require_exclusion(self) -> None:
-        """The lock must keep a second handle out, once for each store: some file systems only say that it does."""
-        if self._excludes:
-            return
-        second = self._open(os.O_RDWR)
-        try:
-            self._calls.flock(second, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._excludes = True
-            return
-        finally:
-            self._calls.close(second)
-        raise StateError(
-            f"the file system of {self.url} does not keep two writers apart: its locks do not exclude each other",
-            hint="keep the state on a local disk",
-        )
 
     def probe(self) -> None:
         """Raises StateError when a log could not be written here; leaves nothing behind."""
@@ -319,7 +263,7 @@ class FileStore(Store):
             if not self._recovered and self._torn():
                 try:
                     handle = self._open_to_write(create=False)
-                    with self._locked(handle):
+                    with self._exclusive.held(handle):
                         self._see_everything(handle)
                         self._put_tail_aside(handle)
                 except OSError as error:
@@ -340,27 +284,68 @@ class FileStore(Store):
         size = self._calls.fstat(handle).st_size - self._mark.end
         if size <= 0:
             return
-        tail = b""
-        while len(tail) < size and (chunk := self._calls.pread(handle, _CHUNK, self._mark.end + len(tail))):
-            tail += chunk
-        path = self._write_aside(tail)
-        self._calls.ftruncate(handle, self._mark.end)
-        self._calls.fsync(handle)
-        self._recovered.append(Recovered(path.name, len(tail), hashlib.sha256(tail).hexdigest()))
+        self._recovered.append(self._cut_off(handle, self._mark.end, self._bytes(handle, self._mark.end, size)))
 
-    def _write_aside(self, content: bytes) -> Path:
+    def _bytes(self, handle: int, offset: int, size: int) -> bytes:
+        found = b""
+        while len(found) < size and (chunk := self._calls.pread(handle, size - len(found), offset + len(found))):
+            found += chunk
+        return found
+
+    def _cut_off(self, handle: int, end: int, rest: bytes) -> Recovered:
+        """Under the lock: keep `rest`, all that follows byte `end`, in a file of its own; then take it away."""
         when = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         path = self.path.with_name(f"{self.path.name}.torn-{when}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        handle = self._calls.open(path, flags, 0o600)
-        try:
-            self._calls.fchmod(handle, 0o600)
-            self._write(handle, content, 0)
-            self._calls.fsync(handle)
-        finally:
-            self._calls.close(handle)
-        self._sync_folder()
-        return path
+        create_private(self._calls, path, [rest])
+        self._calls.ftruncate(handle, end)
+        self._calls.fsync(handle)
+        return Recovered(path.name, len(rest), hashlib.sha256(rest).hexdigest())
+
+    def set_aside(self, line: bytes, position: int) -> Recovered:
+        with self._lock:
+            try:
+                handle = self._open_to_write(create=False)
+                with self._exclusive.held(handle):
+                    self._see_everything(handle)
+                    start = self._mark.end - len(line)
+                    standing = self._bytes(handle, start, len(line)) if start > 0 else b""
+                    if self._mark.position != position or standing != line:
+                        raise StateError(
+                            f"frame {position} of {self.url} is not its last line, or was changed meanwhile",
+                            hint="nothing was changed",
+                        )
+                    cut = self._cut_off(handle, start, line)
+                    before = self._bytes(handle, max(0, start - _FINGERPRINT), min(start, _FINGERPRINT))
+                    self._mark = _Mark(position - 1, start, before)
+                    return cut
+            except OSError as error:
+                raise self._failed("written", error) from error
+
+    # A log from elsewhere
+
+    def receive(self, lines: Iterator[bytes], last: bytes, clock: Clock) -> None:  # noqa: ARG002 - nothing waits here
+        """It is written under another name first: the log's own name appears with the whole of it."""
+        incoming = self.path.with_name(f"{self.path.name}.incoming-{clock.token()}")
+        with self._lock:
+            try:
+                try:
+                    create_private(self._calls, incoming, lines)
+                    self._calls.link(incoming, self.path)
+                finally:
+                    with suppress(FileNotFoundError):
+                        self._calls.unlink(incoming)
+                sync_folder(self._calls, self.folder)
+            except FileExistsError:
+                raise StateError(f"{self.url} exists already", hint="nothing there was changed") from None
+            except OSError as error:
+                raise self._failed("written", error) from error
+
+    @property
+    def address(self) -> str:
+        return address(self.url, self.path)
+
+    def answers_to(self, address: str) -> bool:
+        return means(address, self.path)
 
     # The rest
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from reconciler.errors import UsageError
-from reconciler.state.file import FileStore
-from reconciler.state.interface import Store
-from reconciler.state.memory import MemoryStore
+from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.interface import Store
+from reconciler.state.stores.memory import MemoryStore
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)(.*)@", re.DOTALL)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from reconciler.clock import Clock
 from reconciler.errors import StateError
 from reconciler.state.events import Recovered
 
@@ -88,6 +89,43 @@ class Store(ABC):
     def exists(self) -> bool:
         """True when at least one complete line is there. Raises as `read`."""
 
+    @abstractmethod
+    def receive(self, lines: Iterator[bytes], last: bytes, clock: Clock) -> None:
+        """Take in a whole log where there is none: all of it appears, or nothing that could be written to.
+
+        A call that was interrupted leaves nothing that counts as a log; the same call again completes it.
+
+        Args:
+            lines: the whole log, in order, `last` included.
+            last: its last line.
+            clock: for the pauses between tries.
+
+        Raises:
+            StateError: another log is there, or it cannot be written.
+            StoreUnavailable: it failed on the way.
+        """
+
+    @property
+    def address(self) -> str:
+        """Names this store in a `moved` event: it must mean the same store to every reader of the log."""
+        return self.url
+
+    def answers_to(self, address: str) -> bool:
+        """Is this the store that `address` means?"""
+        return address == self.address
+
+    def set_aside(self, line: bytes, position: int) -> Recovered:  # noqa: ARG002 - for stores that can
+        """Take the last line, `line` at `position`, out of the log and keep it in a file: it is damaged.
+
+        Raises:
+            StateError: it is not the last line, or this store takes nothing back.
+        """
+        raise StateError(
+            f"frame {position} cannot be put aside: {self.url} takes nothing back",
+            hint="restore it from a backup of the store; without one begin a new state: planning again deletes "
+            "again, which is safe, and only the evidence is gone",
+        )
+
     def probe(self) -> None:  # noqa: B027 - a store that cannot fail has nothing to probe
         """Check that appends have one winner here, before a log is created.
 
@@ -116,4 +154,4 @@ class Store(ABC):
         return None
 
     def close(self) -> None:  # noqa: B027 - most stores hold nothing
-        """Let go of handles. The store is not used afterwards."""
+        """Let go of handles and connections. The store is not used afterwards."""

@@ -22,6 +22,8 @@ class OsCalls(Protocol):
     def fstat(self, handle: int) -> os.stat_result: ...
     def lstat(self, path: Path) -> os.stat_result: ...
     def flock(self, handle: int, operation: int) -> None: ...
+    def link(self, path: Path, name: Path) -> None: ...
+    def unlink(self, path: Path) -> None: ...
     def sleep(self, seconds: float) -> None: ...
 
 
@@ -57,6 +59,12 @@ class RealCalls:
 
     def flock(self, handle: int, operation: int) -> None:
         fcntl.flock(handle, operation)
+
+    def link(self, path: Path, name: Path) -> None:
+        os.link(path, name, follow_symlinks=False)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

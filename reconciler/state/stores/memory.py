@@ -5,16 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from reconciler.state.interface import AppendOutcome, Conflict, Done, Store
+from reconciler.clock import Clock
+from reconciler.errors import StateError
+from reconciler.state.stores.interface import AppendOutcome, Conflict, Done, Store
 
 
 class MemoryStore(Store):
-    """Lines in a list. Several threads may share one."""
+    """Lines in a list. Several threads may share one.
+
+    Args:
+        name: tells two of them apart.
+    """
 
     created_on_demand = True
 
-    def __init__(self) -> None:
-        self.url = "memory:"
+    def __init__(self, name: str = "") -> None:
+        self.url = f"memory:{name}"
         self._lines: list[bytes] = []
         self._lock = threading.Lock()
 
@@ -34,3 +40,10 @@ class MemoryStore(Store):
 
     def exists(self) -> bool:
         return bool(self._lines)
+
+    def receive(self, lines: Iterator[bytes], last: bytes, clock: Clock) -> None:  # noqa: ARG002 - a store's signature
+        whole = list(lines)
+        with self._lock:
+            if self._lines not in ([], whole):
+                raise StateError(f"another log is at {self.url}")
+            self._lines[:] = whole

@@ -1,0 +1,76 @@
+"""What the file store does to a disk besides appending, and the names of its files. Durable when it returns."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from reconciler.state.stores.oscalls import OsCalls
+
+_SCHEME = "file:"
+
+
+def write_all(calls: OsCalls, handle: int, content: bytes, offset: int) -> int:
+    """Write all of `content` at `offset`, in as many pieces as the system wants; returns where it ends.
+
+    Raises:
+        OSError: some of it may have been written.
+    """
+    while content:
+        written = calls.pwrite(handle, content, offset)
+        if written <= 0:
+            raise OSError(errno.EIO, "nothing was written")
+        content, offset = content[written:], offset + written
+    return offset
+
+
+def create_private(calls: OsCalls, path: Path, chunks: Iterable[bytes]) -> None:
+    """A new file of `chunks` that only this user can read. Raises FileExistsError, OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = calls.open(path, flags, 0o600)
+    try:
+        calls.fchmod(handle, 0o600)
+        end = 0
+        for chunk in chunks:
+            end = write_all(calls, handle, chunk, end)
+        calls.fsync(handle)
+    finally:
+        calls.close(handle)
+    sync_folder(calls, path.parent)
+
+
+def sync_folder(calls: OsCalls, folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    handle = calls.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        calls.fsync(handle)
+    finally:
+        calls.close(handle)
+
+
+def address(url: str, path: Path) -> str:
+    """How a `moved` event names the file at `path`, which `url` means.
+
+    A relative name stays one, so that a state that is committed is found in every checkout; what leads out of
+    the working folder does not.
+    """
+    name = PurePosixPath(url.removeprefix(_SCHEME))
+    return absolute_address(path) if name.is_absolute() or ".." in name.parts else f"{_SCHEME}{name}"
+
+
+def absolute_address(path: Path) -> str:
+    """As `address`, whatever the URL was."""
+    return f"{_SCHEME}{os.path.realpath(path)}"
+
+
+def means(known: str, path: Path) -> bool:
+    """Does the address `known` mean the file at `path`? A relative one means every file whose path ends so."""
+    if not known.startswith(_SCHEME):
+        return False
+    name = PurePosixPath(known.removeprefix(_SCHEME))
+    if name.is_absolute():
+        return os.path.realpath(name) == os.path.realpath(path)
+    own = PurePosixPath(os.path.abspath(path))  # noqa: PTH100 - as it is named, links and all
+    return bool(name.parts) and own.parts[-len(name.parts) :] == name.parts
