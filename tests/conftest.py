@@ -263,6 +263,17 @@ class World:
         self.emulator.close()
 
 
+@pytest.fixture
+def cases(record_property: Callable[[str, object], None]) -> Callable[[int], None]:
+    """`cases(n)`: this test went through `n` cases of its fault; without it a test counts as one."""
+
+    def went_through(number: int) -> None:
+        assert number > 0, "a fault that was never provoked proves nothing"
+        record_property("cases", number)
+
+    return went_through
+
+
 @pytest.fixture(scope="session")
 def make_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., World]]:
     """Worlds as many as wanted; keyword arguments are settings of the service."""

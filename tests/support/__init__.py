@@ -1,0 +1,1 @@
+"""What several tests share and is no fixture: real servers, a disk that loses things, a proxy that lies."""
