@@ -25,6 +25,7 @@ _SECRET_PARAMETER = re.compile(
     r"(?:^|[?&;\s])[^=&;\s]*(?:passw(?:or)?d|secret|token|access_?key|credential|signature)[^=&;\s]*\s*=",
     re.IGNORECASE,
 )
+_ENDPOINT = re.compile(r"[?&]\s*endpoint", re.IGNORECASE)
 _STATE_ADVICE = (
     "The file is in the repository. Use the store's own variables (PGPASSWORD, PGPASSFILE, AWS_*), a role, or "
     "RECONCILER_STATE. If they were real, revoke them."
@@ -123,7 +124,17 @@ def _credentials(root: Table) -> list[Diagnostic]:
     from reconciler.manifests.yaml_events import Text  # noqa: PLC0415
 
     state = root.get("state")
-    if not isinstance(state, Text) or not has_credentials(state.value):
+    if not isinstance(state, Text):
+        return []
+    if state.value.lower().startswith("s3:") and _ENDPOINT.search(unquote(state.value)):
+        # As with the API's base URL: a pull request could have the ids sent elsewhere.
+        summary = "the endpoint of the state's store is never read from a file of the repository"
+        return [
+            error(
+                "state-endpoint", summary, "Use AWS_ENDPOINT_URL_S3, --state or RECONCILER_STATE.", state.position
+            )
+        ]
+    if not has_credentials(state.value):
         return []
     return [
         error("state-credentials", "the address of the state carries credentials", _STATE_ADVICE, state.position)

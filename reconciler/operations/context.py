@@ -63,7 +63,7 @@ class Context:
         Raises:
             UsageError: a URL of no known kind.
         """
-        return open_store(self.state_url, root=self.root)
+        return open_store(self.state_url, root=self.root, environment=self.environment)
 
     def client(self, budget: Budget) -> Client:
         """A client of the API that tells `budget` what the service announces.

@@ -5,24 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.clock import Clock, timestamp
-from reconciler.errors import StateDamaged, StateError, StateTooNew, StoreUnavailable, UsageError
+from reconciler.errors import StateDamaged, StateError, StateTooNew, UsageError
 from reconciler.model.tombstones import Projection
 from reconciler.state.chain import Chain, walk
 from reconciler.state.events import Event, Header, Recovered
 from reconciler.state.fold import Fold
 from reconciler.state.frames import GENESIS, Frame, parse, seal
-from reconciler.state.stores.interface import Conflict, Done, Store, Unknown
-
-#: How often a doubtful append is looked into before the store counts as unavailable, and the pauses (seconds)
-#: between: full jitter, doubling to a cap. Together at most 13.5 s, less than the 30 s for which an intent is
-#: fresh.
-TRIES = 6
-PAUSE_BASE = 0.5
-PAUSE_CAP = 6.0
-
-
-class HeadMoved(Exception):
-    """Another frame stands at the position of the append: somebody else was first. Refresh, and think again."""
+from reconciler.state.placing import HeadMoved, place
+from reconciler.state.stores.interface import Store
 
 
 class Journal:
@@ -125,36 +115,13 @@ class Journal:
 
     def _place(self, frame: Frame) -> None:
         """Make `frame` durable, or find out why it is not."""
-        pause = PAUSE_BASE
-        doubt: StateError = StoreUnavailable("no attempt was made")
-        for attempt in range(TRIES):
-            if attempt:
-                self._clock.sleep(self._clock.jitter(pause))
-                pause = min(PAUSE_CAP, pause * 2)
-            outcome = self.store.append(frame.line, frame.position)
-            if isinstance(outcome, Done):
-                return
-            if isinstance(outcome, Unknown):
-                doubt = outcome.error
-                if not outcome.retry:
-                    raise doubt
-            # A conflict may be with our own bytes, written by an attempt whose answer was lost on its way.
-            try:
-                standing = next(self.store.read(frame.position - 1), None)
-            except StoreUnavailable as error:
-                doubt = error
-                continue
-            if standing == frame.line:
-                return
-            if standing is not None:
-                raise HeadMoved
-            if isinstance(outcome, Conflict):
-                doubt = StoreUnavailable(f"the store refuses position {frame.position} but shows nothing there")
-        raise StoreUnavailable(
-            f"the state could not be written ({TRIES} tries): {doubt.message}. "
-            f"Whether frame {frame.position} was recorded is not known",
-            hint=doubt.hint or "nothing more is sent; run the same command again when the store answers",
-        ) from doubt
+        place(
+            frame.line,
+            frame.position,
+            self._clock,
+            append=lambda: self.store.append(frame.line, frame.position),
+            standing=lambda: next(self.store.read(frame.position - 1), None),
+        )
 
     def check_head(self, remembered: str) -> None:
         """Prove that a remembered head (`POS:HASH`) still stands, and with it everything before it.

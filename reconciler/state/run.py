@@ -15,7 +15,8 @@ from reconciler.state.fold import Fold
 from reconciler.state.frames import Frame
 from reconciler.state.holder import FRESH, LEASE, RENEW_AFTER, Watch, describe, held
 from reconciler.state.identity import Who, printable, whoami
-from reconciler.state.journal import HeadMoved, Journal
+from reconciler.state.journal import Journal
+from reconciler.state.placing import HeadMoved
 from reconciler.state.stores.interface import RunGuard
 
 __all__ = ["FRESH", "LEASE", "RENEW_AFTER", "Run", "Who", "unlock", "whoami"]
