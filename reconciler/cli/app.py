@@ -27,7 +27,7 @@ _COMMANDS = {
     "apply": ("applying", "apply", "Delete what is declared absent, and remember every mutation."),
     "verify": ("verifying", "verify", "Prove by reading that what was deleted is gone. Never deletes."),
     "check-ids": ("checking", "check_ids", "Say which ids on stdin are declared absent or carry a tombstone."),
-    "state": ("states", "state", "Create, show, verify and unlock the state."),
+    "state": ("states", "state", "Create, show, verify, move and unlock the state."),
     "emulator": ("emulator", "emulator", "Run a local Vectorize."),
     "demo": ("demo", "demo", "The whole story on the embedded emulator, in a temporary folder."),
 }

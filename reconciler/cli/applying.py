@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 import click
 
 from reconciler.cli import output
-from reconciler.cli.failures import report, say
+from reconciler.cli.asking import confirmed
+from reconciler.cli.failures import report
 from reconciler.cli.interrupts import Signals, signals
 from reconciler.cli.options import PATH, context_of, format_option, lock_timeout, surroundings, timeout
 from reconciler.cli.planning import show_plan
@@ -217,21 +217,11 @@ def _confirmed(summary: Summary) -> bool:
         question = f"Do you want to release {summary.release:,} ids? They are not enforced or audited any more."
     released = f" {summary.release:,} ids are released." if summary.sends and summary.release else ""
     undo = "There is no undo. " if summary.sends else ""
-    say(f"\n{question}{released}\n  {undo}Only 'yes' will be accepted to approve.\n")
-    say("  Enter a value: ", end="")
-    try:
-        answer = sys.stdin.readline() if sys.stdin is not None else ""
-    except UnicodeDecodeError:
-        answer = "not even text"
-    except (OSError, ValueError):  # closed
-        answer = ""
-    say()
-    if not answer:
-        raise UsageError(
-            "approval was asked for, but stdin is closed",
-            hint="Apply a saved plan, or add --auto-approve. Nothing was sent.",
-        )
-    return answer.strip() == "yes"
+    return confirmed(
+        f"{question}{released}",
+        undo,
+        hint="Apply a saved plan, or add --auto-approve. Nothing was sent.",
+    )
 
 
 def _tell(result: ApplyResult, form: str) -> None:

@@ -36,7 +36,8 @@ def seconds(value: str | float) -> float:
 _STATE = click.option(
     "--state",
     metavar="URL",
-    help="Where the state is: file:PATH (default file:reconciler.state.jsonl). Also RECONCILER_STATE.",
+    help="Where the state is: file:PATH (default file:reconciler.state.jsonl), s3://BUCKET/PREFIX, "
+    "postgresql://…. Also RECONCILER_STATE.",
 )
 _CONFIG = click.option(
     "--config", type=PATH, metavar="FILE", help="The configuration (default reconciler.yaml, if there)."

@@ -18,6 +18,15 @@ def write(chunks: Iterable[str]) -> None:
         sys.stdout.flush()
 
 
+def write_bytes(chunks: Iterable[bytes]) -> None:
+    """Write a result that must reach its reader byte for byte, whatever the terminal's encoding."""
+    with writing():
+        sys.stdout.flush()
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
 def tell(*lines: str) -> None:
     """Write lines of a result."""
     write(f"{line}\n" for line in lines)

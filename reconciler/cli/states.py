@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import click
 
-from reconciler.cli import output
+from reconciler.cli import moving, output
 from reconciler.cli.failures import say
 from reconciler.cli.options import context_of, format_option, surroundings
 from reconciler.errors import ExitCode
 from reconciler.model.tombstones import Projection
 from reconciler.operations import states as operations
-from reconciler.operations.planning import read_state
+from reconciler.operations.context import Context
+from reconciler.operations.planning import moved_away, read_state
 from reconciler.render import state as lines
 from reconciler.render.escape import plain
 
@@ -24,7 +27,11 @@ Examples:
 """
 )
 def state() -> None:
-    """Create, show, verify and unlock the state: the log of what must not exist any more."""
+    """Create, show, verify, move and unlock the state: the log of what must not exist any more."""
+
+
+for command in (moving.pull, moving.push, moving.migrate, moving.repair):
+    state.add_command(command)
 
 
 @state.command(epilog="\b\nExample:\n  reconciler state init --state file:erasures.state.jsonl\n")
@@ -33,7 +40,8 @@ def init(state: str | None, config: str | None, base_url: str | None) -> int:
     """Create an empty state."""
     context = context_of(state=state, config=config, base_url=base_url)
     projection = operations.init(context)
-    output.tell(f"Created the state {plain(context.store().url)}")
+    with closing(context.store()) as store:
+        output.tell(f"Created the state {plain(store.url)}")
     _tell_head(projection)
     return ExitCode.DONE
 
@@ -61,7 +69,7 @@ def show(
         text = lines.history_json(entries) if form == "json" else lines.history_text(entries)
     else:
         projection = read_state(context)
-        _note_empty(projection, context.store().url)
+        _note(context, projection)
         text = (
             lines.state_json(projection, index=index)
             if form == "json"
@@ -89,7 +97,7 @@ def verify(head: str | None, state: str | None, config: str | None, base_url: st
         output.tell(f"Nothing up to {plain(head)} has changed.")
     else:
         projection = read_state(context)
-        _note_empty(projection, context.store().url)
+    _note(context, projection)
     output.tell(
         f"The chain of {projection.position:,} {'frame' if projection.position == 1 else 'frames'} is intact."
     )
@@ -122,6 +130,10 @@ def _tell_head(projection: Projection) -> None:
     output.tell(f"State head: {projection.position}:{projection.head}")
 
 
-def _note_empty(projection: Projection, url: str) -> None:
-    if not projection.lineage:
-        say(f"Note: there is no state at {plain(url)}, or it is empty.")
+def _note(context: Context, projection: Projection) -> None:
+    """On stderr: there is no state; or this one is history."""
+    with closing(context.store()) as store:
+        if not projection.lineage:
+            say(f"Note: there is no state at {plain(store.url)}, or it is empty.")
+        for found in moved_away(projection, store):
+            say(f"Note: {plain(found.summary)}. {plain(found.detail)}")

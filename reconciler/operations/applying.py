@@ -135,7 +135,7 @@ def open_state(context: Context, *, require: bool) -> Journal:
 
     Raises:
         StateMissing: there is none, and none may be created here.
-        StateError: it cannot be read, or does not verify.
+        StateError: it cannot be read, does not verify, or was moved elsewhere.
     """
     store = context.store()
     journal = Journal(store, context.clock)
@@ -145,6 +145,7 @@ def open_state(context: Context, *, require: bool) -> Journal:
             hint="Create it with `reconciler state init`, or name the right one with --state.",
         )
     journal.load()
+    journal.require_writable()  # also where nothing is to be done: a log that lives elsewhere knows too little
     return journal
 
 

@@ -81,7 +81,7 @@ def plan(
     observation = observe(context, desired, projection, only=only) if refresh else None
     planned = replan(context, desired, projection, observation, paths=tuple(paths), only=only)
     with closing(context.store()) as store:
-        found = store_warnings(store)
+        found = (*store_warnings(store), *moved_away(projection, store))
         if not projection.lineage:
             found = (*found, no_state(store))
     if found:
@@ -96,6 +96,15 @@ def no_state(store: Store) -> Diagnostic:
         "there is no state yet: planned from empty",
         f"Looked for {store.url}. If deletions were recorded elsewhere, name that state with --state.",
     )
+
+
+def moved_away(projection: Projection, store: Store) -> tuple[Diagnostic, ...]:
+    """What readers of a log must know that lives elsewhere now."""
+    moved = projection.moved_to
+    if moved is None or store.answers_to(moved):
+        return ()
+    summary = f"this state was moved to {moved}: what is here is history"
+    return (warning("state-moved", summary, f"Use --state {moved}."),)
 
 
 def store_warnings(store: Store) -> tuple[Diagnostic, ...]:

@@ -75,7 +75,9 @@ def verify(
                 hint="Nothing was deleted from here, or --state is another one.",
             )
         journal = Journal(store, context.clock)
-        if not _records(journal.load(), audit=audit):
+        records = _records(journal.load(), audit=audit)
+        journal.require_writable()
+        if not records:
             return _result(journal.projection(), journal.head, Settlement(), 0, interrupted=False)
         context.require_credentials()
         run, _ = Run.start(

@@ -11,7 +11,10 @@ from reconciler.state.frames import GENESIS, Frame, parse
 #: How every header line begins: what tells a damaged state from a file that never was one.
 HEADER_START = b'{"v":1,"pos":1,"prev":"' + GENESIS.encode() + b'","nonce":"'
 
-_HINT = "keep the state as it is, and compare it with a copy or with a head that you remember"
+_HINT = (
+    "keep the state as it is, and compare it with a copy or with a head that you remember; "
+    "if only the last frame is damaged, `reconciler state repair` puts it aside"
+)
 
 
 class Chain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from reconciler.clock import Clock, parse_timestamp
 from reconciler.errors import StateHeld
@@ -77,8 +78,16 @@ def describe(holder: RunRecord) -> str:
 
 def unlock_command(run: str, url: str) -> str:
     """The command that takes the state from `run`. `url` is a store's printable one."""
-    state = "" if url == DEFAULT_URL else f" --state {shlex.quote(printable(url, 2048))}"
-    return f'reconciler state unlock {shlex.quote(printable(run))}{state} --reason "…"'
+    return f'reconciler state unlock {shlex.quote(printable(run))}{_state_flag(url)} --reason "…"'
+
+
+def push_command(path: Path, url: str) -> str:
+    """The command that records the outcomes in the file `path`. `url` as above."""
+    return f"reconciler state push {shlex.quote(str(path))}{_state_flag(url)}"
+
+
+def _state_flag(url: str) -> str:
+    return "" if url == DEFAULT_URL else f" --state {shlex.quote(printable(url, 2048))}"
 
 
 def held(holder: RunRecord, url: str, left: float) -> StateHeld:

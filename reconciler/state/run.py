@@ -13,7 +13,7 @@ from reconciler.state import events as ev
 from reconciler.state import unsaved
 from reconciler.state.fold import Fold
 from reconciler.state.frames import Frame
-from reconciler.state.holder import FRESH, LEASE, RENEW_AFTER, Watch, describe, held
+from reconciler.state.holder import FRESH, LEASE, RENEW_AFTER, Watch, describe, held, push_command
 from reconciler.state.identity import Who, printable, whoami
 from reconciler.state.journal import Journal
 from reconciler.state.placing import HeadMoved
@@ -247,7 +247,8 @@ class Run:
             hint = f"they could not be written to a file either; keep the accepted mutation ids: {mutations}"
         else:
             hint = (
-                f"keep {path}: it holds them. Running the same command again sends those ids again and converges"
+                f"keep {path}: it holds them. When the state can be written again, record them: "
+                f"{push_command(path, self.journal.store.url)}; then run the same command again, it converges"
             )
         hint = "; ".join(each for each in (hint, error.hint) if each)
         message = f"{error.message}; {len(lost)} outcomes are not recorded"

@@ -5,12 +5,61 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.state.events import Accepted, Event, Failed, Processed, Reappeared, Verified, encode
+from reconciler.errors import StateError, UsageError
+from reconciler.state.events import Accepted, Event, Failed, Processed, Reappeared, Verified, decode, encode
 
 #: What a run has learned from the service. Everything else it can say again.
 OUTCOMES = (Accepted, Failed, Processed, Verified, Reappeared)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """One outcome that the log could not take: `event` of run `run`, which knew the log up to `head`."""
+
+    lineage: str
+    run: str
+    head: str
+    event: Event
+
+
+def read(path: Path) -> list[Unsaved]:
+    """The outcomes that `save` kept.
+
+    Raises:
+        UsageError: the file cannot be read, or is something else.
+        StateError: one of its lines cannot be understood. A last line without LF was never finished, and counts
+            as not written.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    *lines, torn = content.split(b"\n")
+    if torn and not lines:
+        raise UsageError(f"{path} is not a file of unsaved outcomes")
+    return [_row(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+
+def _row(line: bytes, where: str) -> Unsaved:
+    try:
+        document = json.loads(line)
+        if isinstance(document, dict) and "prev" in document:
+            raise UsageError(
+                f"{where}: this is a whole log, not a file of unsaved outcomes",
+                hint="a log moves with `state migrate --state file:PATH --to URL`",
+            )
+        texts = {name: document[name] for name in ("lineage", "run", "head")}
+        event = decode(document["event"])
+        if not all(isinstance(each, str) for each in texts.values()) or not isinstance(event, OUTCOMES):
+            raise ValueError("a field does not hold what it should")  # noqa: TRY301 - as what decode raises
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StateError(
+            f"{where}: this is not an unsaved outcome", hint="nothing was recorded; keep the file as it is"
+        ) from error
+    return Unsaved(**texts, event=event)
 
 
 def outcomes(events: Sequence[Event]) -> tuple[Event, ...]:

@@ -21,7 +21,14 @@ from reconciler.clock import Clock
 from reconciler.errors import StateDamaged, StateError, StoreUnavailable
 from reconciler.state.chain import HEADER_START, not_a_state
 from reconciler.state.events import Recovered
-from reconciler.state.stores.durable import address, create_private, means, sync_folder, write_all
+from reconciler.state.stores.durable import (
+    absolute_address,
+    address,
+    create_private,
+    means,
+    sync_folder,
+    write_all,
+)
 from reconciler.state.stores.fileerrors import HOPELESS, explain, not_a_file, replaced
 from reconciler.state.stores.guard import SidecarGuard
 from reconciler.state.stores.interface import AppendOutcome, Conflict, Done, RunGuard, Store, Unknown
@@ -340,9 +347,9 @@ class FileStore(Store):
             except OSError as error:
                 raise self._failed("written", error) from error
 
-    @property
-    def address(self) -> str:
-        return address(self.url, self.path)
+    def address(self, source: Store | None = None) -> str:
+        name = address(self.url, self.path)
+        return absolute_address(self.path) if source is not None and source.answers_to(name) else name
 
     def answers_to(self, address: str) -> bool:
         return means(address, self.path)

@@ -105,14 +105,13 @@ class Store(ABC):
             StoreUnavailable: it failed on the way.
         """
 
-    @property
-    def address(self) -> str:
-        """Names this store in a `moved` event: it must mean the same store to every reader of the log."""
+    def address(self, source: Store | None = None) -> str:  # noqa: ARG002 - for stores with several names
+        """Names this store in a `moved` event, to every reader of the log; so that it cannot mean `source`."""
         return self.url
 
     def answers_to(self, address: str) -> bool:
         """Is this the store that `address` means?"""
-        return address == self.address
+        return address == self.address()
 
     def set_aside(self, line: bytes, position: int) -> Recovered:  # noqa: ARG002 - for stores that can
         """Take the last line, `line` at `position`, out of the log and keep it in a file: it is damaged.

@@ -106,8 +106,7 @@ class PostgresStore(Store):
         self._connection: Connection[TupleRow] | None = None
         self._known = 0
 
-    @property
-    def address(self) -> str:
+    def address(self, source: Store | None = None) -> str:  # noqa: ARG002 - a store's signature
         return self._address
 
     # Reading

@@ -1,0 +1,28 @@
+"""Asking a person. Only the word yes approves; a closed stdin is an error, never a yes."""
+
+from __future__ import annotations
+
+import sys
+
+from reconciler.cli.failures import say
+from reconciler.errors import UsageError
+
+
+def confirmed(question: str, warning: str, *, hint: str) -> bool:
+    """Ask `question` on stderr, with what cannot be undone before the instruction.
+
+    Raises:
+        UsageError: there is nobody to ask; `hint` says how to do without.
+    """
+    say(f"\n{question}\n  {warning}Only 'yes' will be accepted to approve.\n")
+    say("  Enter a value: ", end="")
+    try:
+        answer = sys.stdin.readline() if sys.stdin is not None else ""
+    except UnicodeDecodeError:
+        answer = "not even text"
+    except (OSError, ValueError):  # closed
+        answer = ""
+    say()
+    if not answer:
+        raise UsageError("approval was asked for, but stdin is closed", hint=hint)
+    return answer.strip() == "yes"
