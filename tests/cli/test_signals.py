@@ -47,6 +47,7 @@ def _converges(cli, service):
     } >= known - {None}
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_an_apply_in_good_order(number, process, cli, project, slow, until):
     running = process("apply", "--auto-approve", "--format", "json")
@@ -64,6 +65,7 @@ def test_a_signal_ends_an_apply_in_good_order(number, process, cli, project, slo
     _converges(cli, slow)
 
 
+@pytest.mark.fault(25)
 def test_the_second_interrupt_aborts_at_once(process, cli, project, slow, until):
     slow.emulator.faults.add(Fault(kind="delay_before", operation="delete_by_ids", seconds=20.0, times=None))
     running = process("apply", "--auto-approve")
@@ -81,6 +83,7 @@ def test_the_second_interrupt_aborts_at_once(process, cli, project, slow, until)
     _converges(cli, slow)
 
 
+@pytest.mark.fault(25)
 def test_an_interrupt_while_it_waits_for_the_proof(process, cli, project, start, until):
     project.declare(["a"])
     service = start(lag=3600)
@@ -101,6 +104,7 @@ def test_an_interrupt_while_it_waits_for_the_proof(process, cli, project, start,
     _converges(cli, service)
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_at_the_question_sends_nothing_and_ends(number, process, project, seed, service):
     project.declare(["a"])
@@ -115,6 +119,7 @@ def test_an_interrupt_at_the_question_sends_nothing_and_ends(number, process, pr
     assert service.emulator.record() == []
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(
     ("arguments", "number"),
     [(("plan", "--refresh"), signal.SIGINT), (("apply", "--auto-approve", "--refresh"), signal.SIGTERM)],
@@ -133,6 +138,7 @@ def test_an_interrupt_while_it_only_reads_ends_at_once(arguments, number, proces
     assert project.names == ["manifests"]
 
 
+@pytest.mark.fault(25)
 def test_an_interrupt_while_it_reads_stdin_is_no_traceback(process, project):
     project.declare(["a"])
     running = process("check-ids", "docs", stdin=subprocess.PIPE)
@@ -145,6 +151,7 @@ def test_an_interrupt_while_it_reads_stdin_is_no_traceback(process, project):
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.fault(25)
 def test_an_interrupt_with_nobody_reading_stderr_does_not_end_the_run_in_disorder(process, project, slow, until):
     read, write = os.pipe()
     running = process("apply", "--auto-approve", stderr=write)
@@ -157,6 +164,7 @@ def test_an_interrupt_with_nobody_reading_stderr_does_not_end_the_run_in_disorde
     assert project.kinds().count("accepted") == len(_deletes(slow))
 
 
+@pytest.mark.fault(1)
 def test_a_killed_apply_is_run_again_at_once_and_converges(process, cli, project, slow, until):
     running = process("apply", "--auto-approve")
     until(lambda: len(_deletes(slow)) >= 3, "some batches were sent")
@@ -169,6 +177,7 @@ def test_a_killed_apply_is_run_again_at_once_and_converges(process, cli, project
     _converges(cli, slow)
 
 
+@pytest.mark.fault(1)
 def test_a_saved_plan_goes_on_after_a_kill(process, cli, project, slow, until):
     cli("plan", "--out", "p")
     running = process("apply", "p")
@@ -179,6 +188,7 @@ def test_a_saved_plan_goes_on_after_a_kill(process, cli, project, slow, until):
     assert len(slow.emulator.ids(ACCOUNT, "docs")) == 10
 
 
+@pytest.mark.fault(10)
 def test_5_a_second_process_learns_who_holds_the_state_and_how_to_take_it(process, cli, project, slow, until):
     running = process("apply", "--auto-approve")
     until(
@@ -221,6 +231,7 @@ def test_waiting_for_the_state_can_be_interrupted(process, project, slow, until)
     assert first.end().code == 0
 
 
+@pytest.mark.fault(25)
 def test_nohup_means_that_a_hangup_is_ignored(process, project, slow, until):
     running = process(
         "apply", "--auto-approve", "--no-wait", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)

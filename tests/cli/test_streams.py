@@ -24,6 +24,7 @@ def _close_after_first_line(process):
     return line
 
 
+@pytest.mark.fault(25)
 @pytest.mark.parametrize(
     "arguments",
     [("plan", "--verbose"), ("plan", "--format", "json"), ("plan", "--verbose", "--detailed-exitcode")],
@@ -36,6 +37,7 @@ def test_a_reader_that_goes_away_leaves_no_traceback(arguments, process, many):
     assert ended.err == ""
 
 
+@pytest.mark.fault(25)
 def test_a_reader_that_goes_away_changes_nothing_of_a_run(process, project, seed):
     project.declare(["a"])
     seed(["a"])
@@ -66,6 +68,7 @@ def test_a_reader_of_stderr_that_goes_away_leaves_no_trace(arguments, process, p
     assert "Traceback" not in ended.out
 
 
+@pytest.mark.fault(25)
 def test_what_is_meant_for_a_closed_stderr_never_reaches_stdout_or_the_state(process, project, seed):
     project.declare(["a"])
     seed(["a"])
@@ -79,6 +82,7 @@ def test_what_is_meant_for_a_closed_stderr_never_reaches_stdout_or_the_state(pro
     assert process("state", "verify").end().code == 0
 
 
+@pytest.mark.fault(25)
 def test_a_closed_stdout_is_like_nobody_reading(process, project, seed):
     project.declare(["a"])
     seed(["a"])
@@ -88,6 +92,7 @@ def test_a_closed_stdout_is_like_nobody_reading(process, project, seed):
     assert process("state", "verify").end().code == 0
 
 
+@pytest.mark.fault(25)
 def test_no_standard_stream_at_all(process, project, seed):
     project.declare(["a"])
     seed(["a"])

@@ -33,6 +33,7 @@ INLINE = {
 }
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("name", INLINE)
 def test_an_odd_id_is_reported_at_its_line(folder, name):
     written, expected = INLINE[name]
@@ -43,6 +44,7 @@ def test_an_odd_id_is_reported_at_its_line(folder, name):
     assert len(ids) == (1 if "error" in expected else 2)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     "id_", ["x" * 64, "é" * 32, "日本語の文書" * 3, "a b", "a#b: c/ü", "👩‍💻".replace("\u200d", "")]
 )
@@ -52,12 +54,14 @@ def test_an_id_of_64_bytes_of_any_script_is_sound(folder, id_):
     assert list(folder.load().targets[0].ids) == [id_]
 
 
+@pytest.mark.fault(28)
 def test_a_too_long_id_is_measured_in_bytes_and_characters(folder):
     folder.write("manifests/a.yaml", listing("é" * 40))
     (found,) = folder.load().diagnostics
     assert "80 bytes (40 characters); the limit is 64 bytes" in found.summary
 
 
+@pytest.mark.fault(28)
 def test_repeated_ids_are_counted_and_shown_with_both_places(folder):
     folder.write("manifests/a.yaml", listing("a", "b", "a", "c", "b", "a"))
     (found,) = folder.load().diagnostics
@@ -66,6 +70,7 @@ def test_repeated_ids_are_counted_and_shown_with_both_places(folder):
     assert (str(found.position), str(found.related[0])) == ("manifests/a.yaml:7:9", "manifests/a.yaml:5:9")
 
 
+@pytest.mark.fault(28)
 def test_repeated_ids_are_found_far_apart_and_in_files(folder):
     lines = [f"id-{n}" for n in range(30_000)] + ["id-7"]
     folder.write("manifests/ids.txt", "\n".join(lines))
@@ -73,6 +78,7 @@ def test_repeated_ids_are_found_far_apart_and_in_files(folder):
     assert folder.problems() == ["manifests/ids.txt:30001:1 warning duplicate-id -> manifests/ids.txt:8:1"]
 
 
+@pytest.mark.fault(28)
 def test_one_id_in_two_lists_is_one_id_with_two_sources(folder):
     folder.write("manifests/ids.txt", "a\nb\n")
     folder.write("manifests/a.yaml", listing("b", "c") + "    ids_from: [{path: ids.txt}]\n")

@@ -10,6 +10,7 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,7 @@ def _csv(ids: list[str]) -> str:
     return text.getvalue()
 
 
+@pytest.mark.fault(28)
 @settings(deadline=None, max_examples=60)
 @given(IDS)
 @example(["no", "012", "~", "null", "1e3", "2026-01-01", " ", "\u2028", "\ufeff", "\x85", '"', "\\", "\x00"])

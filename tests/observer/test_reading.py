@@ -270,6 +270,7 @@ def test_a_read_that_waits_for_the_budget_lets_its_owner_renew_the_lease(world, 
     assert max(gaps) <= 10
 
 
+@pytest.mark.fault(23)
 def test_a_proof_wants_the_pinned_index_before_and_after(world, observer, target):
     pin = observer.created_on(target)
     (reading,) = observer.prove(target, many(3), pin=pin)
@@ -288,6 +289,7 @@ def test_a_proof_wants_the_pinned_index_before_and_after(world, observer, target
         list(observer.prove(target, many(3), pin=pin))
 
 
+@pytest.mark.fault(23)
 def test_an_index_that_vanishes_during_a_proof_is_an_error_not_absence(world, observer, target):
     pin = observer.created_on(target)
     world.emulator.delete_index(world.account, "docs")

@@ -38,6 +38,7 @@ def test_a_saved_plan_is_carried_out_to_the_letter(world, ids):
     assert world.events(ev.RunStarted)[-1].fingerprint == saved.plan.fingerprint
 
 
+@pytest.mark.fault(26)
 def test_a_plan_of_another_state_is_stale(world, make_world, ids):
     world.declare(ids(5))
     world.apply()
@@ -54,6 +55,7 @@ def test_a_plan_of_another_state_is_stale(world, make_world, ids):
     assert len(other.deletes()) == 1
 
 
+@pytest.mark.fault(26)
 def test_a_state_that_went_backwards_is_noticed(world, ids):
     world.declare(ids(5))
     world.apply()
@@ -65,6 +67,7 @@ def test_a_state_that_went_backwards_is_noticed(world, ids):
         world.apply(saved=saved)
 
 
+@pytest.mark.fault(26)
 def test_a_state_that_went_another_way_is_noticed(world, ids):
     world.declare(ids(5))
     world.apply()
@@ -81,6 +84,7 @@ def test_a_state_that_went_another_way_is_noticed(world, ids):
         world.apply(saved=saved)
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("change", ["manifest", "added", "removed", "side file", "limits"])
 def test_whatever_the_plan_was_made_from_must_be_the_same_and_the_differences_are_told(world, ids, change):
     world.write("manifests/ids.txt", "doc-010\ndoc-011\n")
@@ -107,6 +111,7 @@ def test_whatever_the_plan_was_made_from_must_be_the_same_and_the_differences_ar
     assert not world.state_path.exists()
 
 
+@pytest.mark.fault(26)
 def test_ids_that_another_run_deleted_since_are_not_sent_again(world, ids):
     world.declare(ids(5))
     saved = world.save("manifests")
@@ -116,6 +121,7 @@ def test_ids_that_another_run_deleted_since_are_not_sent_again(world, ids):
     assert len(world.deletes()) == 1
 
 
+@pytest.mark.fault(26)
 def test_zero_work_where_work_was_approved_is_not_success(world, ids):
     world.declare(ids(5))
     world.declare(ids(1, 100), "more", name="b.yaml")
@@ -159,6 +165,7 @@ def test_a_plan_whose_run_left_an_unknown_outcome_is_continued_and_sends_it_agai
     assert slow.actions() == {}
 
 
+@pytest.mark.fault(26)
 def test_an_id_that_needs_a_second_delete_after_the_approved_one_makes_the_plan_stale(world, ids):
     world.declare(ids(5))
     saved = world.save()
@@ -189,6 +196,7 @@ def test_a_continuation_that_is_interrupted_again_can_be_continued_again(slow, i
     assert slow.actions() == {}
 
 
+@pytest.mark.fault(26)
 def test_another_fingerprint_than_the_expected_is_refused_with_what_differs(world, ids):
     world.declare(ids(5))
     approved = world.save()
@@ -202,6 +210,7 @@ def test_another_fingerprint_than_the_expected_is_refused_with_what_differs(worl
     assert world.requests() == []
 
 
+@pytest.mark.fault(26)
 def test_an_expected_plan_is_not_continued_with_more_than_was_approved(slow, ids):
     slow.declare(ids(12))
     expected = slow.plan().plan.fingerprint
@@ -212,6 +221,7 @@ def test_an_expected_plan_is_not_continued_with_more_than_was_approved(slow, ids
     assert len(slow.deletes()) == 2
 
 
+@pytest.mark.fault(26)
 def test_a_plan_for_a_pin_that_is_not_the_states_is_stale(world, ids):
     world.declare(ids(5))
     saved = world.save()
@@ -223,6 +233,7 @@ def test_a_plan_for_a_pin_that_is_not_the_states_is_stale(world, ids):
     assert len(world.deletes()) == 1
 
 
+@pytest.mark.fault(26)
 def test_a_plan_made_without_a_state_is_not_applied_to_one_with_a_history(world, ids):
     world.declare(ids(5))
     saved = world.save()
@@ -234,6 +245,7 @@ def test_a_plan_made_without_a_state_is_not_applied_to_one_with_a_history(world,
         world.apply(saved=saved)
 
 
+@pytest.mark.fault(23)
 def test_an_index_re_created_between_plan_and_apply_is_blocked_and_nothing_is_sent_to_it(world, ids):
     world.declare(ids(5))
     world.apply()
@@ -251,6 +263,7 @@ def test_an_index_re_created_between_plan_and_apply_is_blocked_and_nothing_is_se
     assert world.deletes() == []
 
 
+@pytest.mark.fault(23)
 def test_a_re_created_index_that_was_seen_is_planned_and_its_old_tombstones_are_history(world, ids):
     world.declare(ids(5))
     world.apply()
@@ -266,6 +279,7 @@ def test_a_re_created_index_that_was_seen_is_planned_and_its_old_tombstones_are_
     assert world.apply(saved=saved).exit_code is ExitCode.DONE
 
 
+@pytest.mark.fault(23)
 def test_several_new_and_re_created_targets_get_numbers_of_their_own(world, ids):
     world.declare(ids(5))
     world.apply()
@@ -281,6 +295,7 @@ def test_several_new_and_re_created_targets_get_numbers_of_their_own(world, ids)
     assert world.actions() == {}
 
 
+@pytest.mark.fault(26)
 def test_the_state_changed_between_plan_and_start_is_noticed(world, ids):
     """More would be deleted than was shown: it is refused, and asked again."""
     world.declare(ids(5))

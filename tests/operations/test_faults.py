@@ -52,6 +52,7 @@ def test_a_read_token_can_plan_but_its_first_refused_delete_stops_all_targets(ma
     assert world.state.open_run is None
 
 
+@pytest.mark.fault(22)
 def test_a_permission_lost_in_the_middle_stops_at_once_and_what_was_accepted_is_recorded(world):
     one_at_a_time(world)
     many = [f"x-{n:04}" for n in range(2000)]
@@ -69,6 +70,7 @@ def test_a_permission_lost_in_the_middle_stops_at_once_and_what_was_accepted_is_
     assert world.actions() == {}
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_missing_index_is_its_own_error_never_success_and_the_others_proceed(make_world, ids, status):
     world = make_world(missing_index_status=status)
@@ -85,6 +87,7 @@ def test_a_missing_index_is_its_own_error_never_success_and_the_others_proceed(m
     assert world.apply().exit_code is ExitCode.ERROR  # until its declarations are removed
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("status", [400, 404])
 def test_an_index_that_vanishes_before_its_deletes_is_an_error_and_nothing_counts_as_deleted(world, ids, status):
     one_at_a_time(world)
@@ -98,6 +101,7 @@ def test_an_index_that_vanishes_before_its_deletes_is_an_error_and_nothing_count
     assert world.record().by_status == {}
 
 
+@pytest.mark.fault(23)
 def test_a_missing_index_seen_by_refresh_blocks_only_itself(world, ids):
     world.declare(ids(5), "gone")
     result = world.apply(refresh=True)
@@ -162,6 +166,7 @@ def test_a_taught_batch_size_costs_no_request_for_what_was_intended_before(world
     assert sum(made for _, made in world.state.requests) == len(world.requests())
 
 
+@pytest.mark.fault(22)
 def test_a_refused_connection_is_an_error_before_anything_is_intended(world, ids):
     world.declare(ids(5))
     world.bridge.refuse = lambda _: httpx.ConnectError("connection refused")
@@ -172,6 +177,7 @@ def test_a_refused_connection_is_an_error_before_anything_is_intended(world, ids
     assert world.state.open_run is None
 
 
+@pytest.mark.fault(22)
 def test_connections_refused_during_deletes_are_rejected_not_unknown(world, ids):
     world.declare(ids(5))
 
@@ -185,6 +191,7 @@ def test_connections_refused_during_deletes_are_rejected_not_unknown(world, ids)
     assert world.actions() == {"-": ids(5)}
 
 
+@pytest.mark.fault(22)
 def test_a_time_out_after_acceptance_is_unknown_sent_again_and_both_attempts_are_in_the_log(world, ids):
     world.declare(ids(5))
     world.fault("delay_after", seconds=61)
@@ -197,6 +204,7 @@ def test_a_time_out_after_acceptance_is_unknown_sent_again_and_both_attempts_are
     assert (accepted.attempt, accepted.mutation_id) == (2, world.deletes()[1].mutation_id)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "cut_body", "truncate", "missing_result"])
 def test_a_lost_answer_is_unknown_and_sent_again(world, ids, kind):
     world.declare(ids(5))
@@ -206,6 +214,7 @@ def test_a_lost_answer_is_unknown_and_sent_again(world, ids, kind):
     assert len(world.deletes()) == 2
 
 
+@pytest.mark.fault(22)
 def test_500_three_times_then_success_is_success_and_every_attempt_is_recorded(world, ids):
     world.declare(ids(5))
     world.fault("error", status=500, times=3)
@@ -219,6 +228,7 @@ def test_500_three_times_then_success_is_success_and_every_attempt_is_recorded(w
     assert world.events(ev.Accepted)[0].attempt == 4
 
 
+@pytest.mark.fault(22)
 def test_429_holds_everybody_back_for_as_long_as_it_asks(world, ids):
     one_at_a_time(world)
     for index in ("docs", "more"):
@@ -232,6 +242,7 @@ def test_429_holds_everybody_back_for_as_long_as_it_asks(world, ids):
     assert {each.index for each in others} == {"docs", "more"}
 
 
+@pytest.mark.fault(22)
 def test_the_throttle_of_one_index_with_status_400_is_passing(world, ids):
     world.declare(ids(5))
     world.fault("error", status=400, code=40041, message="Too Many Requests", times=2)
@@ -240,6 +251,7 @@ def test_the_throttle_of_one_index_with_status_400_is_passing(world, ids):
     assert [event.code for event in world.events(ev.Failed)] == [40041, 40041]
 
 
+@pytest.mark.fault(22)
 def test_a_null_mutation_id_is_unknown_five_times_and_the_next_apply_sends_again(world, ids):
     world.declare(ids(5))
     world.fault("null_mutation", times=None)
@@ -254,6 +266,7 @@ def test_a_null_mutation_id_is_unknown_five_times_and_the_next_apply_sends_again
     assert world.actions() == {}
 
 
+@pytest.mark.fault(22)
 def test_one_attempt_that_may_have_been_accepted_makes_a_batch_unknown_whatever_the_last_one_said(world, ids):
     world.declare(ids(5))
     world.fault("drop_after")
@@ -263,6 +276,7 @@ def test_one_attempt_that_may_have_been_accepted_makes_a_batch_unknown_whatever_
     assert world.actions() == {"?": ids(5)}
 
 
+@pytest.mark.fault(22)
 def test_a_smaller_id_limit_is_learned_and_nothing_above_it_is_sent_again(world):
     one_at_a_time(world)
     many = [f"x-{n:04}" for n in range(1030)]
@@ -278,6 +292,7 @@ def test_a_smaller_id_limit_is_learned_and_nothing_above_it_is_sent_again(world)
     assert len(sizes) == 1 + 21
 
 
+@pytest.mark.fault(22)
 def test_a_limit_learned_after_a_lost_answer_still_loses_no_id(world):
     many = [f"x-{n:04}" for n in range(100)]
     world.declare(many)
@@ -288,6 +303,7 @@ def test_a_limit_learned_after_a_lost_answer_still_loses_no_id(world):
     assert world.actions() == {}
 
 
+@pytest.mark.fault(22)
 def test_a_limit_that_says_nothing_is_halved_until_it_fits(world):
     one_at_a_time(world)
     many = [f"x-{n:04}" for n in range(100)]
@@ -299,6 +315,7 @@ def test_a_limit_that_says_nothing_is_halved_until_it_fits(world):
     assert world.ids(Status.VERIFIED) == many
 
 
+@pytest.mark.fault(22)
 def test_after_a_batch_fails_for_good_no_new_one_of_that_target_starts_and_others_go_on(world):
     one_at_a_time(world)
     many = [f"x-{n:04}" for n in range(1000)]
@@ -316,12 +333,14 @@ def test_after_a_batch_fails_for_good_no_new_one_of_that_target_starts_and_other
     assert len(world.live("docs")) == 1300
 
 
+@pytest.mark.fault(22)
 def test_a_message_beside_success_does_not_spoil_it(world, ids):
     world.declare(ids(5))
     world.fault("message")
     assert world.apply().exit_code is ExitCode.DONE
 
 
+@pytest.mark.fault(22)
 def test_a_gateway_page_during_the_proof_is_tried_again_and_never_read_as_absence(world, ids):
     world.declare(ids(5))
     world.fault("raw", operation="get_by_ids", status=502, times=7)
@@ -329,6 +348,7 @@ def test_a_gateway_page_during_the_proof_is_tried_again_and_never_read_as_absenc
     assert (result.exit_code, result.verified) == (ExitCode.DONE, 5)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     "answer",
     [
@@ -345,6 +365,7 @@ def test_an_answer_of_another_shape_or_with_foreign_ids_is_never_absence(world, 
     assert world.events(ev.Verified) == []
 
 
+@pytest.mark.fault(22)
 def test_success_false_is_never_absence(world, ids):
     world.declare(ids(5))
     body = '{"success": false, "errors": [], "messages": [], "result": []}'
@@ -353,6 +374,7 @@ def test_success_false_is_never_absence(world, ids):
     assert (result.exit_code, result.verified) == (ExitCode.NOT_SETTLED, 0)
 
 
+@pytest.mark.fault(22)
 def test_a_permission_lost_during_the_proof_ends_it_and_keeps_what_was_accepted(busy, ids):
     busy.declare(ids(5))
     busy.fault("error", operation="info", status=401, code=10000, times=None)

@@ -46,6 +46,7 @@ def delete_requests(world):
     return [entry for entry in world.requests() if entry.operation == "delete_by_ids"]
 
 
+@pytest.mark.fault(29)
 def test_an_event_of_a_newer_version_lets_plan_read_and_apply_refuse_before_sending(world, ids):
     world.declare(ids(5))
     world.apply()
@@ -63,6 +64,7 @@ def test_an_event_of_a_newer_version_lets_plan_read_and_apply_refuse_before_send
     assert world.state_path.read_bytes() == before
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("content", [b"hello\n", b"{}\n", b"\x00\xff\n"])
 def test_a_file_that_is_no_state_is_refused_and_left_alone(world, ids, content):
     world.declare(ids(5))
@@ -73,6 +75,7 @@ def test_a_file_that_is_no_state_is_refused_and_left_alone(world, ids, content):
     assert world.state_path.read_bytes() == content
 
 
+@pytest.mark.fault(7)
 def test_a_directory_in_the_place_of_the_state_is_refused(world, ids):
     world.declare(ids(5))
     world.state_path.mkdir()
@@ -81,6 +84,7 @@ def test_a_directory_in_the_place_of_the_state_is_refused(world, ids):
     assert world.requests() == []
 
 
+@pytest.mark.fault(7)
 def test_a_state_that_cannot_be_written_sends_nothing(world, ids, monkeypatch):
     world.declare(ids(5))
     world.apply()
@@ -100,6 +104,7 @@ def test_a_state_that_cannot_be_written_sends_nothing(world, ids, monkeypatch):
     assert len(world.requests()) == sent
 
 
+@pytest.mark.fault(5)
 def test_a_full_disk_sends_nothing(world, ids, monkeypatch):
     world.declare(ids(5))
 
@@ -162,6 +167,7 @@ def test_a_store_that_fails_before_the_first_intent_is_durable_sends_nothing(wor
     assert world.apply().exit_code is ExitCode.DONE
 
 
+@pytest.mark.fault(11)
 def test_a_fenced_run_sends_nothing_after_its_failed_append_and_keeps_its_outcomes(world, monkeypatch):
     many = [f"x-{n:04}" for n in range(2000)]
     world.declare(many)

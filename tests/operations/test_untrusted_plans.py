@@ -42,6 +42,7 @@ def fewer(actions):
     actions[0]["ids"] = actions[0]["ids"][1:]
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("change", [more, fewer])
 @pytest.mark.parametrize("refresh", [False, True])
 def test_an_edited_plan_is_refused(world, ids, change, refresh):
@@ -51,6 +52,7 @@ def test_an_edited_plan_is_refused(world, ids, change, refresh):
     assert world.deletes() == []
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("refresh", [False, True])
 def test_an_undeclared_id_is_never_sent_even_from_a_plan_that_was_forged_with_care(world, ids, refresh):
     world.declare(ids(5))
@@ -59,6 +61,7 @@ def test_an_undeclared_id_is_never_sent_even_from_a_plan_that_was_forged_with_ca
     assert world.deletes() == []
 
 
+@pytest.mark.fault(26)
 def test_an_undeclared_id_is_not_sent_as_already_absent_either(world, ids):
     world.declare(["doc-900"])
 
@@ -71,6 +74,7 @@ def test_an_undeclared_id_is_not_sent_as_already_absent_either(world, ids):
     assert world.deletes() == []
 
 
+@pytest.mark.fault(26)
 def test_a_kept_id_is_never_sent_even_from_a_plan_that_was_forged_with_care(world, ids):
     keep = [{"index": "docs", "reason": "hold", "ids": ["doc-200"]}]
     world.manifest({"index": "docs", "reason": "r", "ids": ids(5), "prefixes": ["doc-2"]}, keep=keep)
@@ -79,6 +83,7 @@ def test_a_kept_id_is_never_sent_even_from_a_plan_that_was_forged_with_care(worl
     assert world.deletes() == []
 
 
+@pytest.mark.fault(26)
 def test_a_fingerprint_that_was_changed_is_refused(world, ids):
     world.declare(ids(5))
     document = json.loads(world.plan_bytes())
@@ -88,6 +93,7 @@ def test_a_fingerprint_that_was_changed_is_refused(world, ids):
     assert world.requests() == []
 
 
+@pytest.mark.fault(26)
 def test_a_plan_that_says_it_needs_no_request_sends_all_the_same(world, ids):
     """`requests` is not part of the fingerprint: believing it would turn approved work into quiet nothing."""
     world.declare(ids(5))
@@ -97,6 +103,7 @@ def test_a_plan_that_says_it_needs_no_request_sends_all_the_same(world, ids):
     assert (result.exit_code, result.accepted) == (ExitCode.DONE, 5)
 
 
+@pytest.mark.fault(26)
 def test_a_release_that_the_manifests_do_not_ask_for_is_refused(world, ids):
     world.declare(ids(5))
     world.apply()

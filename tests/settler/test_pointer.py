@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def logs(draw):
     return [batch(n + 1, first, accepted, kind) for n, (first, accepted, kind) in enumerate(batches)]
 
 
+@pytest.mark.fault(23)
 @settings(max_examples=300, deadline=None)
 @given(logs(), st.integers(0, 9))
 def test_processed_is_what_equals_the_pointer_or_was_accepted_before_its_intent(batches, named):
@@ -53,21 +55,25 @@ def test_processed_is_what_equals_the_pointer_or_was_accepted_before_its_intent(
     assert [each.number for each in processed_by(pointer, batches)] == expected
 
 
+@pytest.mark.fault(23)
 def test_no_pointer_proves_nothing():
     assert processed_by(None, [batch(1, 1, 2)]) == ()
     assert processed_by("", [batch(1, 1, 2)]) == ()
 
 
+@pytest.mark.fault(23)
 def test_a_pointer_of_somebody_else_proves_nothing():
     assert processed_by("foreign", [batch(1, 1, 2), batch(2, 3, 4)]) == ()
 
 
+@pytest.mark.fault(23)
 def test_requests_that_overlapped_prove_nothing_of_each_other():
     one, other = batch(1, 1, 4), batch(2, 2, 3)
     assert processed_by("m-2", [one, other]) == (other,)
     assert processed_by("m-1", [one, other]) == (one,)
 
 
+@pytest.mark.fault(23)
 @given(st.sets(st.integers(1, 60)))
 def test_ranges_name_exactly_the_numbers(numbers):
     found = ranges(list(numbers))

@@ -41,6 +41,7 @@ def test_nothing_is_verified_before_its_mutation_was_processed(busy, ids):
     assert all(entry.at >= processed for entry in busy.requests("get_by_ids"))
 
 
+@pytest.mark.fault(23)
 def test_a_pointer_that_another_writer_moved_past_ours_does_not_hang(busy, ids):
     busy.declare(ids(5))
     busy.on_delete(lambda _: busy.clock.advance(0))
@@ -56,6 +57,7 @@ def test_a_pointer_that_another_writer_moved_past_ours_does_not_hang(busy, ids):
     assert busy.events(ev.Processed) == []
 
 
+@pytest.mark.fault(23)
 def test_a_pointer_that_is_never_ours_is_read_past_at_120_seconds_and_says_so(busy, ids):
     busy.declare(ids(5))
     busy.fault("result", operation="info", times=None, result=foreign_info())
@@ -77,6 +79,7 @@ def foreign_info(count=300):
     }
 
 
+@pytest.mark.fault(23)
 def test_an_unmoved_pointer_with_the_ids_still_there_never_verifies(busy, ids):
     busy.declare(ids(5))
     busy.emulator.hold()
@@ -88,6 +91,7 @@ def test_an_unmoved_pointer_with_the_ids_still_there_never_verifies(busy, ids):
     assert busy.actions() == {}
 
 
+@pytest.mark.fault(23)
 def test_a_pointer_that_goes_backwards_takes_nothing_back(busy, ids):
     busy.declare(ids(250))
     busy.apply(wait=False)
@@ -101,6 +105,7 @@ def test_a_pointer_that_goes_backwards_takes_nothing_back(busy, ids):
     assert busy.ids(Status.VERIFIED) == ids(250)
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize("count", [0, 10**9])
 def test_a_vector_count_that_lies_is_never_proof(busy, ids, count):
     busy.declare(ids(60))
@@ -169,6 +174,7 @@ def test_an_id_named_singly_keeps_its_status_when_its_whole_batch_is_verified(wo
     assert world.ids(Status.REAPPEARED) == ids(2)
 
 
+@pytest.mark.fault(24)
 def test_an_id_put_back_behind_our_back_is_found_by_an_audit_planned_and_deleted_again(world, ids):
     world.declare(ids(5))
     world.apply()
@@ -211,6 +217,7 @@ def recreate(world, index="docs"):
     world.emulator.create_index(world.account, index)
 
 
+@pytest.mark.fault(23)
 def test_a_re_created_index_is_an_error_in_verify_and_nothing_is_verified(busy, ids):
     busy.declare(ids(5))
     busy.apply(wait=False)
@@ -222,6 +229,7 @@ def test_a_re_created_index_is_an_error_in_verify_and_nothing_is_verified(busy, 
     assert busy.verify(audit=True).exit_code is ExitCode.ERROR
 
 
+@pytest.mark.fault(23)
 def test_an_index_re_created_between_the_reads_of_a_proof_proves_nothing(world, ids):
     world.declare(ids(5))
 
@@ -237,6 +245,7 @@ def test_an_index_re_created_between_the_reads_of_a_proof_proves_nothing(world, 
     assert world.events(ev.Verified) == []
 
 
+@pytest.mark.fault(23)
 def test_a_missing_index_is_an_error_in_verify(busy, ids):
     busy.declare(ids(5))
     busy.apply(wait=False)
@@ -314,6 +323,7 @@ def test_many_ids_that_are_still_there_do_not_make_one_giant_event(make_world):
         assert sum(len(getattr(event, "ids", ())) for event in frame.events) <= 10_000
 
 
+@pytest.mark.fault(23)
 def test_present_120_seconds_after_the_fallback_is_reappeared_though_the_pointer_was_never_seen(busy, ids):
     """Else a busy index would leave an id that came back waiting for ever, and never delete it again."""
     busy.declare(ids(5))
@@ -324,6 +334,7 @@ def test_present_120_seconds_after_the_fallback_is_reappeared_though_the_pointer
     assert busy.actions() == {"!": ids(5)}
 
 
+@pytest.mark.fault(12)
 def test_a_step_of_the_wall_clock_does_not_shorten_the_120_seconds(busy, ids, monkeypatch):
     settle = Settler.settle
 
@@ -340,6 +351,7 @@ def test_a_step_of_the_wall_clock_does_not_shorten_the_120_seconds(busy, ids, mo
     assert busy.requests("get_by_ids") == []
 
 
+@pytest.mark.fault(12)
 def test_batches_accepted_in_the_future_are_as_old_as_one_accepted_now(busy, ids):
     busy.declare(ids(5))
     busy.emulator.hold()

@@ -119,6 +119,7 @@ def test_waiting_is_bounded_and_slows_down(two, clock, begin):
     assert max(clock.slept) == 16.0
 
 
+@pytest.mark.fault(11)
 def test_a_run_that_fell_silent_is_taken_over_after_lease_freshness_and_time_out(two, clock, begin):
     journal, other = two
     dead = begin(journal)
@@ -140,6 +141,7 @@ def test_the_grace_covers_a_request_that_uses_up_every_time_out_of_the_client():
     assert FRESH + pool_connect_tls + write_head_body <= GRACE
 
 
+@pytest.mark.fault(12)
 def test_a_wall_clock_that_is_minutes_fast_does_not_end_a_living_run(two, begin):
     journal, other = two
     holders, waiters = ManualClock(), ManualClock()
@@ -180,6 +182,7 @@ def test_every_frame_renews_the_lease(two, clock, begin):
             begin(other)
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_a_jump_of_the_wall_clock_changes_waiting_and_never_who_may_write(two, hours, begin):
     journal, other = two
@@ -202,6 +205,7 @@ def test_a_jump_of_the_wall_clock_changes_waiting_and_never_who_may_write(two, h
     assert _frames(journal)[-1].run == successor.run
 
 
+@pytest.mark.fault(12)
 def test_a_jump_of_the_holders_wall_clock_does_not_make_its_intents_older_or_younger(two, clock, begin):
     run = begin(two[0])
     clock.set_wall(clock.now() + timedelta(hours=1))
@@ -230,6 +234,7 @@ def test_an_append_that_took_long_is_as_old_as_its_beginning(two, clock, begin):
     assert not run.fresh()
 
 
+@pytest.mark.fault(11)
 def test_a_fenced_run_writes_nothing_more_and_keeps_its_outcomes(
     journal, path, clock, begin, target_and_declaration, monkeypatch
 ):

@@ -48,6 +48,7 @@ def test_messages_of_a_success_reach_the_caller_harmless(client, server, target)
     assert message == "slow\ufffd[31m\ufffd [redacted]"
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     "body",
     [
@@ -131,6 +132,7 @@ def test_get_by_ids_names_those_that_are_there(client, server, target):
     assert json.loads(server.requests[-1].content) == {"ids": ["a"]}
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     "body",
     [
@@ -301,6 +303,7 @@ def test_credentials_are_not_sent_in_the_clear():
         Client(Credentials.token(TOKEN), "http://api.example.com/client/v4")
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize(
     ("fault", "unknown"),
     [
