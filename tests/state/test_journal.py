@@ -9,7 +9,8 @@ import pytest
 from reconciler.clock import ManualClock
 from reconciler.errors import StateDamaged, StateError, StateTooNew, StoreUnavailable, UsageError
 from reconciler.state import events as ev
-from reconciler.state.journal import PAUSE_CAP, TRIES, HeadMoved, Journal, create
+from reconciler.state.journal import Journal, create
+from reconciler.state.placing import PAUSE_CAP, TRIES, HeadMoved
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.interface import Conflict, Done, Store, Unknown
 from reconciler.state.stores.memory import MemoryStore

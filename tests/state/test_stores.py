@@ -12,7 +12,8 @@ import pytest
 from reconciler.clock import ManualClock, SystemClock
 from reconciler.state import events as ev
 from reconciler.state.frames import GENESIS, seal
-from reconciler.state.journal import HeadMoved, Journal, create
+from reconciler.state.journal import Journal, create
+from reconciler.state.placing import HeadMoved
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.interface import Conflict, Done
 
@@ -119,7 +120,8 @@ from pathlib import Path
 from reconciler.clock import SystemClock
 from reconciler.state import events as ev
 from reconciler.state.stores.file import FileStore
-from reconciler.state.journal import HeadMoved, Journal
+from reconciler.state.journal import Journal
+from reconciler.state.placing import HeadMoved
 
 journal = Journal(FileStore(Path(sys.argv[1])), SystemClock())
 done = 0

@@ -8,7 +8,8 @@ from reconciler.errors import UsageError
 from reconciler.state.identity import whoami
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.memory import MemoryStore
-from reconciler.state.stores.urls import open_store, redact
+from reconciler.state.stores.redact import redact
+from reconciler.state.stores.urls import open_store
 
 
 @pytest.mark.parametrize(

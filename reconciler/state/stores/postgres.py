@@ -76,6 +76,7 @@ _HINTS = {
     "28P01": "the password is wrong: PGPASSWORD, a password file, or the one in RECONCILER_STATE",
     "28000": "the server does not let this user in",
     "3D000": "create the database, or correct its name",
+    "42P01": "create it: reconciler state init",
     "42501": "the role needs SELECT and INSERT on reconciler_frame, SELECT and UPDATE on reconciler_head",
     "25006": "this server is a standby, or read-only: connect to the primary",
     "53100": "the disk of the server is full",
@@ -214,7 +215,8 @@ class PostgresStore(Store):
         said = {"log": f"{self._log} (probe)", "line": b"\n", "prev": "0" * 64, "hash": "1" * 64}
         try:
             self._make_tables()
-            with self._transaction() as connection:
+            with self._connected() as connection:
+                connection.execute(_BEGIN)
                 seen = [
                     connection.execute(_FIRST, said).rowcount,
                     connection.execute(_FIRST, said).rowcount,
@@ -250,17 +252,12 @@ class PostgresStore(Store):
     def _transaction(self) -> Iterator[Connection[TupleRow]]:
         with self._connected() as connection:
             connection.execute(_BEGIN)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(Exception):  # a connection that is gone rolls back by itself
-                    connection.execute("ROLLBACK")
-                raise
+            yield connection
+            connection.execute("COMMIT")
 
     @contextmanager
     def _connected(self) -> Iterator[Connection[TupleRow]]:
-        """A connection that works, as far as that is known. After an error it is not used again."""
+        """A connection that works, as far as that is known. After an error it is closed, which rolls back."""
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
         try:

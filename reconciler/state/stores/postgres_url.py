@@ -15,6 +15,8 @@ from reconciler.state.stores.redact import redact
 _LOG = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HOSTS = re.compile(r"[A-Za-z0-9_.:/,%-]*")
 _PORTS = re.compile(r"[0-9,]*")
+#: Parameters that are never shown.
+_SECRETS = frozenset({"password", "sslpassword"})
 _HINT = (
     "use postgresql://[USER@]HOST[:PORT]/DATABASE[?log=NAME]; the password comes from PGPASSWORD or PGPASSFILE, "
     "or stands in the URL of RECONCILER_STATE with its special characters as %XX"
@@ -58,15 +60,20 @@ def open_postgres(url: str, environment: Mapping[str, str]) -> Store:
     require_psycopg(redact(url))
     known = _understood(dsn, url)
     place = f"{_hosts(known)}/{quote(str(known.get('dbname') or ''), safe='')}"
-    ending = "" if log == "default" else f"?log={log}"
+    shown = [(name, value) for name, value in rest if name not in _SECRETS]
+    named = [] if log == "default" else [("log", log)]
     user = f"{quote(str(known['user']), safe='')}@" if known.get("user") else ""
     return PostgresStore(
         dsn,
-        url=f"postgresql://{user}{place}{ending}",
-        address=f"postgresql://{place}{ending}",
+        url=f"postgresql://{user}{place}{_query([*shown, *named])}",
+        address=f"postgresql://{place}{_query(named)}",
         log=log,
         options=_options(known, environment),
     )
+
+
+def _query(parameters: list[tuple[str, str]]) -> str:
+    return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
 
 
 def _understood(dsn: str, url: str) -> dict[str, Any]:
