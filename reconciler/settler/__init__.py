@@ -105,8 +105,7 @@ class Settler:
         absent, run = absent or {}, self._run.run
         cases = [Case(r, absent.get(r.target, ()), r.ids(*again), self._clock, run) for r in records]
         cases = [case for case in cases if case.asked]
-        self._observer.tick = lambda: self._beat(cases)
-        self._observer.notify = self._notify
+        self._observer.attend(lambda: self._beat(cases), self._notify)
         if cases:
             self._tell_progress(cases)
         fatal = None

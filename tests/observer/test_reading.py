@@ -207,7 +207,7 @@ def test_a_list_that_fails_is_a_passing_fault_and_no_reason_to_ask_by_name(world
 
 def test_every_attempt_that_is_made_again_is_told(world, observer, target):
     told = []
-    observer.notify = told.append
+    observer.attend(lambda: None, told.append)
     world.fault("error", operation="get_by_ids", status=503, times=2)
     observer.read(target, many(1))
     assert [(each.type, each.target, each.attempt, each.status) for each in told] == [

@@ -2,53 +2,35 @@
 
 Two ways to know which of N ids are present: `get_by_ids` costs ceil(N / 20) requests, a complete `list` one for
 each 1,000 vectors of the index. The cheaper one is taken. A list is one snapshot: when its cursor expires it
-starts again once, and two snapshots are never joined; a list that does not name as many different ids as its first
-page counts is none. Memory is bounded by the ids in question, and by 8 bytes for each vector that is listed.
+starts again once, and two snapshots are never joined (see lists). Memory is bounded by the ids in question.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from math import ceil
-from typing import TypeVar
 
 from reconciler.clock import Clock, parse_timestamp
-from reconciler.errors import IndexNotFound, Interrupted, RequestRejected, ServiceFault
+from reconciler.errors import IndexNotFound, RequestRejected, ServiceFault
 from reconciler.model.desired import Desired
-from reconciler.model.idset import IdSet, IdSetBuilder
-from reconciler.model.notices import ReadFailed, Sink, ignore
+from reconciler.model.idset import IdSet
+from reconciler.model.notices import Sink, ignore
 from reconciler.model.observation import Observation, Presence, TargetObservation
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection
-from reconciler.vectorize import (
-    GET_BY_IDS_MAXIMUM,
-    LIST_PAGE_MAXIMUM,
-    Client,
-    CursorExpired,
-    Dispatcher,
-    Outcome,
-    Page,
-)
-
-R = TypeVar("R")
+from reconciler.observer.calls import Calls
+from reconciler.observer.lists import Lists, NoList
+from reconciler.vectorize import GET_BY_IDS_MAXIMUM, LIST_PAGE_MAXIMUM, Client, CursorExpired, Dispatcher
 
 #: Ids proven at once by get_by_ids: an outage in a proof of hours loses no more than what came of these.
 SLICE_IDS = 2000
 
-#: Seconds after which a read that waits for its turn lets its owner renew a lease.
-_BEAT = 5.0
-
 
 class IndexRecreated(RequestRejected):
     """The index's `created_on` is not the one it was pinned to: it is another index now."""
-
-
-class _NoList(Exception):
-    """A complete list cannot be had."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +50,6 @@ class Reading:
     note: str = ""
 
 
-class _Hashes:
-    """Tells whether ids came twice: a list is long, so of each only its hash is kept, in 8 bytes.
-
-    Equal ids have equal hashes, so none that came twice passes. That two others have the same is next to
-    impossible, and would only cost the list.
-    """
-
-    def __init__(self) -> None:
-        self._parts = [array("q") for _ in range(256)]
-
-    def extend(self, ids: Iterable[str]) -> None:
-        for each in ids:
-            number = hash(each)
-            self._parts[number & 255].append(number)
-
-    def repeated(self) -> bool:
-        return any(len(set(part)) < len(part) for part in self._parts)
-
-
 @dataclass
 class _Pace:
     """How far the reads by get_by_ids of one proof are."""
@@ -99,7 +62,7 @@ class _Pace:
 class Observer:
     """Reads indexes.
 
-    Attributes:
+    Args:
         tick: called every few seconds while something is read, so that a long read can renew a lease.
         notify: told each attempt that failed and is made again.
     """
@@ -116,9 +79,13 @@ class Observer:
         self._client = client
         self._dispatcher = dispatcher
         self._clock = clock
+        self._calls = Calls(dispatcher, tick=tick, notify=notify)
+        self._lists = Lists(client, self._calls, clock)
         self._pace: _Pace | None = None
-        self.tick = tick
-        self.notify = notify
+
+    def attend(self, tick: Callable[[], None], notify: Sink) -> None:
+        """From now on `tick` is called every few seconds of a read, and `notify` told what is tried again."""
+        self._calls.tick, self._calls.notify = tick, notify
 
     def created_on(self, target: Target) -> str:
         """The index's `created_on`, as the service gives it.
@@ -127,7 +94,7 @@ class Observer:
             IndexNotFound: the service does not know the index.
             ServiceError: it could not be read.
         """
-        return self._call(target, lambda: self._client.index(target)).created_on
+        return self._calls.one(target, lambda: self._client.index(target)).created_on
 
     def pointer(self, target: Target) -> tuple[str | None, int]:
         """The newest processed mutation, and the vector count (which lags: for choosing, never for proof).
@@ -135,7 +102,7 @@ class Observer:
         Raises:
             ServiceError: it could not be read.
         """
-        info = self._call(target, lambda: self._client.info(target))
+        info = self._calls.one(target, lambda: self._client.info(target))
         return info.processed_up_to_mutation, info.vector_count
 
     def prove(
@@ -213,152 +180,22 @@ class Observer:
         if by_ids <= 1 or (live_count is not None and ceil(live_count / LIST_PAGE_MAXIMUM) >= by_ids):
             return None, ""
         try:
-            listed = self._list(target, lambda page: ids & page, affordable=by_ids)
-        except (_NoList, RequestRejected) as problem:  # an expired cursor, too: naming the ids is as good a proof
+            listed = self._lists.complete(target, lambda page: ids & page, affordable=by_ids)
+        except (NoList, RequestRejected) as problem:  # an expired cursor, too: naming the ids is as good a proof
             return None, str(problem)
         return (None if listed is None else listed[0]), ""
-
-    def _call(self, target: Target, send: Callable[[], R]) -> R:
-        """One request to its end."""
-        return next(self._calls(target, iter([send])))
-
-    def _calls(self, target: Target, sends: Iterator[Callable[[], R]]) -> Iterator[R]:
-        """Several requests, some at once: their results as they arrive.
-
-        Raises:
-            ServiceError: of the first that failed for good; what was under way with it is lost.
-            Interrupted: the dispatcher was stopped.
-        """
-        dispatcher, waiting, exhausted = self._dispatcher, 0, False
-        while True:
-            while not exhausted and waiting < 2 * dispatcher.concurrency:
-                send = next(sends, None)
-                if send is None:
-                    exhausted = True
-                    break
-                dispatcher.submit(object(), send)
-                waiting += 1
-            if not waiting:
-                return
-            self.tick()
-            outcome = dispatcher.next(_BEAT)
-            if outcome is None and not (dispatcher.in_flight or dispatcher.queued):
-                raise Interrupted("stopped while reading", hint="Run it again: reading changes nothing.")
-            if outcome is None:
-                continue
-            if outcome.retry_in is not None:
-                self._tell(target, outcome, outcome.retry_in)
-                continue
-            waiting -= 1
-            if outcome.error is not None:
-                self._drain(waiting)
-                raise outcome.error
-            yield outcome.result
-
-    def _tell(self, target: Target, outcome: Outcome, retry_in: float) -> None:
-        error = outcome.error
-        if error is not None:
-            self.notify(
-                ReadFailed(target, outcome.attempt, error.message, error.code, error.status, retry_in=retry_in)
-            )
 
     def _get_by_ids(self, target: Target, ids: IdSet) -> IdSet:
         """Every id asked for by name: at most 20 a request, several requests at once."""
         chunks = ids.chunks(GET_BY_IDS_MAXIMUM)
         found: list[str] = []
-        for answer in self._calls(target, (partial(self._client.get_by_ids, target, chunk) for chunk in chunks)):
+        for answer in self._calls.several(
+            target, (partial(self._client.get_by_ids, target, chunk) for chunk in chunks)
+        ):
             found += answer
             if self._pace is not None:
                 self._pace.answered += 1
         return IdSet.of(found)
-
-    def _drain(self, waiting: int) -> None:
-        """Take back what is still under way after a failure, so that the dispatcher is clean for its next user."""
-        while waiting and (self._dispatcher.in_flight or self._dispatcher.queued):
-            outcome = self._dispatcher.next(_BEAT)
-            if outcome is not None and outcome.final:
-                waiting -= 1
-
-    def _list(
-        self, target: Target, keep: Callable[[IdSet], IdSet], *, affordable: int | None
-    ) -> tuple[IdSet, int] | None:
-        """A complete list, reduced page by page.
-
-        Args:
-            keep: what is kept of a page.
-            affordable: requests beyond which another way is cheaper; None when there is no other way.
-
-        Returns:
-            (what was kept, vectors in the snapshot); None when the first page shows that it costs too much.
-
-        Raises:
-            _NoList: it cannot end in time, or is not the complete list that it says it is.
-            CursorExpired: twice.
-            ServiceError: it could not be read.
-        """
-        try:
-            return self._snapshot(target, keep, affordable)
-        except CursorExpired:
-            return self._snapshot(target, keep, affordable)
-
-    def _snapshot(
-        self, target: Target, keep: Callable[[IdSet], IdSet], affordable: int | None
-    ) -> tuple[IdSet, int] | None:
-        """As `_list`, once."""
-        kept: list[IdSet] = []
-        cursors: set[str | None] = {None}
-        cursor: str | None = None
-        seen, total = 0, 0
-        hashes = _Hashes()
-        started = self._clock.elapsed()
-        while True:
-            page = self._page(target, cursor)
-            total = page.total_count if cursor is None else total
-            seen += len(page.ids)
-            if page.total_count != total:
-                raise _NoList(f"{target}: the list counted {total:,} vectors, and then {page.total_count:,}")
-            if seen > total or (seen < total and not page.truncated):
-                raise _NoList(f"{target}: the list named {seen:,} vectors of the {total:,} that it counts")
-            hashes.extend(page.ids)
-            builder = IdSetBuilder()
-            builder.extend(page.ids)
-            kept.append(keep(builder.build()))
-            if not page.truncated:
-                if hashes.repeated():
-                    raise _NoList(f"{target}: the list named a vector twice")
-                return IdSet.union(kept), seen
-            pages_left = max(1, ceil((total - seen) / LIST_PAGE_MAXIMUM))
-            if cursor is None:
-                if affordable is not None and pages_left >= affordable:
-                    return None
-                self._check_pace(target, page, pages_left, self._clock.elapsed() - started)
-            if page.next_cursor in cursors:
-                raise _NoList(f"{target}: the list gave the same cursor twice")
-            cursor = page.next_cursor
-            cursors.add(cursor)
-
-    def _page(self, target: Target, cursor: str | None) -> Page:
-        try:
-            return self._call(target, partial(self._client.list_page, target, cursor=cursor))
-        except ServiceFault as fault:
-            # Answered, but not with a page, and this often: asking by name may work where a list does not.
-            if fault.status is not None and 200 <= fault.status < 300:
-                raise _NoList(fault.message) from fault
-            raise
-
-    def _check_pace(self, target: Target, page: Page, left: int, seconds: float) -> None:
-        """Give up after page 1 when what is left cannot be read before the cursor expires."""
-        if page.cursor_expires is None:
-            return
-        try:
-            life = (parse_timestamp(page.cursor_expires) - self._clock.now()).total_seconds()
-        except ValueError:
-            return
-        needed = max(left * seconds, self._dispatcher.budget.least_seconds_left(left))
-        if needed > life:
-            raise _NoList(
-                f"{target}: {left:,} more pages need about {needed:.0f} s, the cursor lives {life:.0f} s"
-            )
 
     def observe(
         self, desired: Desired, projection: Projection, *, only: str | None = None, prefixes_only: bool = False
@@ -423,8 +260,8 @@ class Observer:
             return IdSet.union([page & ids, *(page.starting_with(prefix) for prefix in prefixes)])
 
         try:
-            listed = self._list(target, keep, affordable=None)
-        except (_NoList, CursorExpired) as problem:
+            listed = self._lists.complete(target, keep, affordable=None)
+        except (NoList, CursorExpired) as problem:
             raise ServiceFault(f"prefixes cannot be resolved: {problem}") from None
         if listed is None:
             raise AssertionError("a list without an alternative is never too dear")

@@ -1,0 +1,84 @@
+"""Requests that only read: to their end, some at once, told when they fail, and bearable for who holds a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from reconciler.errors import Interrupted
+from reconciler.model.notices import ReadFailed, Sink, ignore
+from reconciler.model.target import Target
+from reconciler.vectorize import Dispatcher, Outcome
+
+R = TypeVar("R")
+
+#: Seconds after which a read that waits for its turn lets its owner renew a lease.
+_BEAT = 5.0
+
+
+class Calls:
+    """Makes reads through a dispatcher.
+
+    Attributes:
+        dispatcher: paces and repeats them.
+        tick: called every few seconds meanwhile.
+        notify: told each attempt that failed and is made again.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, *, tick: Callable[[], None] = lambda: None, notify: Sink = ignore
+    ) -> None:
+        self.dispatcher = dispatcher
+        self.tick = tick
+        self.notify = notify
+
+    def one(self, target: Target, send: Callable[[], R]) -> R:
+        """One request to its end. Raises as `several`."""
+        return next(self.several(target, iter([send])))
+
+    def several(self, target: Target, sends: Iterator[Callable[[], R]]) -> Iterator[R]:
+        """Several requests, some at once: their results as they arrive.
+
+        Raises:
+            ServiceError: of the first that failed for good; what was under way with it is lost.
+            Interrupted: the dispatcher was stopped.
+        """
+        dispatcher, waiting, exhausted = self.dispatcher, 0, False
+        while True:
+            while not exhausted and waiting < 2 * dispatcher.concurrency:
+                send = next(sends, None)
+                if send is None:
+                    exhausted = True
+                    break
+                dispatcher.submit(object(), send)
+                waiting += 1
+            if not waiting:
+                return
+            self.tick()
+            outcome = dispatcher.next(_BEAT)
+            if outcome is None and not (dispatcher.in_flight or dispatcher.queued):
+                raise Interrupted("stopped while reading", hint="Run it again: reading changes nothing.")
+            if outcome is None:
+                continue
+            if outcome.retry_in is not None:
+                self._tell(target, outcome, outcome.retry_in)
+                continue
+            waiting -= 1
+            if outcome.error is not None:
+                self._drain(waiting)
+                raise outcome.error
+            yield outcome.result
+
+    def _tell(self, target: Target, outcome: Outcome, retry_in: float) -> None:
+        error = outcome.error
+        if error is not None:
+            self.notify(
+                ReadFailed(target, outcome.attempt, error.message, error.code, error.status, retry_in=retry_in)
+            )
+
+    def _drain(self, waiting: int) -> None:
+        """Take back what is still under way after a failure, so that the dispatcher is clean for its next user."""
+        while waiting and (self.dispatcher.in_flight or self.dispatcher.queued):
+            outcome = self.dispatcher.next(_BEAT)
+            if outcome is not None and outcome.final:
+                waiting -= 1
