@@ -24,6 +24,7 @@ from reconciler.model.plan import (
     Action,
     ActionKind,
     ActionSource,
+    Cost,
     IndexPlan,
     Plan,
     PrefixPlan,
@@ -93,6 +94,7 @@ def plans(draw: st.DrawFn) -> Plan:
         indexes,
         tuple(draw(st.lists(diagnostics, max_size=3))),
         draw(st.floats(0, 1e6)),
+        Cost(draw(counts), draw(counts), draw(counts), draw(st.floats(0, 1e6))),
         draw(st.dictionaries(ids, st.dictionaries(ids, st.floats(0, 1e6) | counts, max_size=2), max_size=2)),
         unresolved,
     )

@@ -17,6 +17,22 @@ ANSWER_SECONDS = 60.0
 #: The longest that one request takes, from its start to the end of its answer.
 REQUEST_SECONDS = 3 * CONNECT_SECONDS + 3 * ANSWER_SECONDS
 
+#: Ids in one get_by_ids request (measured), vectors on a page of a list (documented): the service gives no more.
+GET_BY_IDS_MAXIMUM = 20
+LIST_PAGE_MAXIMUM = 1000
+
+#: Ids proven at once by get_by_ids: an outage in a proof of hours loses no more than what came of these. After
+#: each such slice `created_on` is read again.
+SLICE_IDS = 2000
+
+#: When the pointer of an index is looked at: seconds before the first look, growth, and the longest pause.
+FIRST_POLL_SECONDS = 0.3
+POLL_GROWTH = 1.5
+LONGEST_POLL_SECONDS = 10.0
+
+#: The service's own figure: half of all mutations are applied within this many seconds.
+MEDIAN_LAG_SECONDS = 30.0
+
 #: Below this many live vectors a percentage says nothing, and is not checked.
 PERCENT_FLOOR = 100
 
@@ -80,6 +96,15 @@ class ApiSettings:
     def least_seconds(self, requests: int) -> float:
         """The least time that `requests` take under this budget; see the function of the same name."""
         return least_seconds(requests, self.requests_per_window)
+
+
+def polls_within(seconds: float) -> int:
+    """Looks at the pointer of one index until a mutation is applied that takes `seconds`."""
+    count, moment, pause = 1, FIRST_POLL_SECONDS, FIRST_POLL_SECONDS
+    while moment < seconds:
+        moment, pause = moment + pause, min(LONGEST_POLL_SECONDS, pause * POLL_GROWTH)
+        count += 1
+    return count
 
 
 def least_seconds(

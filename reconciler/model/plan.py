@@ -167,6 +167,28 @@ class IndexPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """API requests that carrying out a plan takes, when nothing fails.
+
+    Attributes:
+        deletes: exact.
+        proofs: reads; at most, where the index was not read and its size is not known.
+        waiting: looks at the pointer, if the service takes its median time for each index.
+        least_seconds: for all of them, under the budget.
+    """
+
+    deletes: int = 0
+    proofs: int = 0
+    waiting: int = 0
+    least_seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """All requests."""
+        return self.deletes + self.proofs + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
 class StateRef:
     """The state that a plan was made against. `position` 0 and `lineage` "" when there was none."""
 
@@ -183,7 +205,8 @@ class Plan:
         fingerprint: "sha256:…", what an approval binds to (see planner).
         observed: the live index was read for it.
         complete: all prefixes resolved and no narrowing by --target.
-        least_seconds: the least time its requests take under the budget.
+        least_seconds: the least time its delete requests take under the budget.
+        cost: all requests, those for its proof included.
         limits: those in force, by index name ("*": the whole plan), as JSON values.
     """
 
@@ -196,6 +219,7 @@ class Plan:
     indexes: tuple[IndexPlan, ...]
     diagnostics: tuple[Diagnostic, ...] = ()
     least_seconds: float = 0.0
+    cost: Cost = field(default_factory=Cost)
     limits: dict[str, dict[str, float]] = field(default_factory=dict)
     unresolved_prefixes: bool = False
 

@@ -17,16 +17,14 @@ from reconciler.clock import Clock, parse_timestamp
 from reconciler.errors import IndexNotFound, RequestRejected, ServiceFault
 from reconciler.model.desired import Desired
 from reconciler.model.idset import IdSet
+from reconciler.model.limits import GET_BY_IDS_MAXIMUM, LIST_PAGE_MAXIMUM, SLICE_IDS
 from reconciler.model.notices import Sink, ignore
 from reconciler.model.observation import Observation, Presence, TargetObservation
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection
 from reconciler.observer.calls import Calls
 from reconciler.observer.lists import Lists, NoList
-from reconciler.vectorize import GET_BY_IDS_MAXIMUM, LIST_PAGE_MAXIMUM, Client, CursorExpired, Dispatcher
-
-#: Ids proven at once by get_by_ids: an outage in a proof of hours loses no more than what came of these.
-SLICE_IDS = 2000
+from reconciler.vectorize import Client, CursorExpired, Dispatcher
 
 
 class IndexRecreated(RequestRejected):

@@ -14,9 +14,10 @@ from math import ceil
 from reconciler.clock import Clock, parse_timestamp
 from reconciler.errors import ServiceFault
 from reconciler.model.idset import IdSet, IdSetBuilder
+from reconciler.model.limits import LIST_PAGE_MAXIMUM
 from reconciler.model.target import Target
 from reconciler.observer.calls import Calls
-from reconciler.vectorize import LIST_PAGE_MAXIMUM, Client, CursorExpired, Page
+from reconciler.vectorize import Client, CursorExpired, Page
 
 
 class NoList(Exception):

@@ -21,6 +21,7 @@ from reconciler.model.plan import (
     Action,
     ActionKind,
     ActionSource,
+    Cost,
     IndexPlan,
     Plan,
     PrefixPlan,
@@ -187,6 +188,7 @@ def _saved_plan(document: Json, taken: Mapping[tuple[int, int], list[Any]]) -> S
         indexes=indexes,
         diagnostics=tuple(_diagnostic(each) for each in document["diagnostics"]),
         least_seconds=document["least_seconds"],
+        cost=Cost(**{name: document["cost"][name] for name in Cost.__slots__}) if "cost" in document else Cost(),
         limits=document["limits"],
         unresolved_prefixes=any(prefix.count is None for index in indexes for prefix in index.prefixes),
     )

@@ -47,6 +47,12 @@ def encode(
         "only": only,
         "limits": plan.limits,
         "least_seconds": plan.least_seconds,
+        "cost": {
+            "deletes": plan.cost.deletes,
+            "proofs": plan.cost.proofs,
+            "waiting": plan.cost.waiting,
+            "least_seconds": plan.cost.least_seconds,
+        },
     }
     yield "{\n"
     yield from _members(head, 2)

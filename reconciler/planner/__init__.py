@@ -48,6 +48,7 @@ from reconciler.model.plan import (
 from reconciler.model.target import Target
 from reconciler.model.tombstones import DeclarationRecord, Projection, Status, TargetRecord
 from reconciler.planner.checks import limits_in_force, mismatches, narrowing, refusals
+from reconciler.planner.cost import cost_of
 from reconciler.planner.fingerprint import fingerprint
 
 __all__ = ["make_plan"]
@@ -104,6 +105,7 @@ def make_plan(
         indexes=tuple(plans),
         diagnostics=tuple(diagnostics),
         least_seconds=api.least_seconds(summary.requests),
+        cost=cost_of(plans, observation, api),
         limits=in_force,
         unresolved_prefixes=unresolved,
     )

@@ -72,6 +72,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False, examples: int = 3) -> Itera
         if index.actions or index.prefixes:
             yield from _index(plan, index, None if verbose else examples)
             yield Line()
+    yield from _cost(plan)
     yield from _diagnostics(plan)
     for sentence in verdict(plan):
         yield Line(sentence, "bold")
@@ -138,6 +139,18 @@ def _index(plan: Plan, index: IndexPlan, examples: int | None) -> Iterator[Line]
         yield _prefix(prefix)
     if index.kept:
         yield Line(f"  {index.kept:,} {_ids(index.kept)} matched by a prefix, but a keep protects them: not sent")
+
+
+def _cost(plan: Plan) -> Iterator[Line]:
+    cost = plan.cost
+    if not cost.total:
+        return
+    proofs = "" if plan.observed else "at most "
+    yield Line(
+        f"Cost: {_requests(cost.deletes)} to delete, {proofs}{cost.proofs:,} to prove it, about {cost.waiting:,} "
+        f"while the service works; at least {duration(cost.least_seconds)} under the budget."
+    )
+    yield Line()
 
 
 def _limits(plan: Plan, index: IndexPlan) -> Iterator[Line]:

@@ -24,6 +24,7 @@ from reconciler.clock import Clock
 from reconciler.errors import AuthenticationFailed, IndexNotFound, Interrupted, PermissionDenied, ServiceError
 from reconciler.model.diagnostic import warning
 from reconciler.model.idset import IdSet
+from reconciler.model.limits import FIRST_POLL_SECONDS
 from reconciler.model.notices import (
     PROGRESS_SECONDS,
     Problem,
@@ -37,7 +38,6 @@ from reconciler.model.target import Target
 from reconciler.model.tombstones import Status, TargetRecord
 from reconciler.observer import IndexRecreated, Observer, Reading
 from reconciler.settler.cases import (
-    FIRST_POLL_SECONDS,
     PROCESSING_SECONDS,
     Case,
     Groups,

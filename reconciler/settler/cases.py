@@ -10,6 +10,7 @@ from functools import cached_property
 from reconciler.clock import Clock
 from reconciler.errors import ServiceError
 from reconciler.model.idset import IdSet
+from reconciler.model.limits import FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH
 from reconciler.model.target import Target
 from reconciler.model.tombstones import BatchRecord, Status, TargetRecord
 from reconciler.observer import seconds_since
@@ -17,9 +18,6 @@ from reconciler.settler.naming import own_ids
 
 #: From the service's known latency (median under 30 s, p99 under 2 min): after this it should have been applied.
 PROCESSING_SECONDS = 120.0
-FIRST_POLL_SECONDS = 0.3
-POLL_GROWTH = 1.5
-LONGEST_POLL_SECONDS = 10.0
 
 #: (numbers of declarations, ids)
 Groups = tuple[tuple[tuple[int, ...], IdSet], ...]

@@ -11,16 +11,14 @@ from __future__ import annotations
 from reconciler.vectorize.answers import Accepted, IndexDescription, IndexInfo, Page
 from reconciler.vectorize.budget import UNLIMITED, Budget
 from reconciler.vectorize.classify import CursorExpired
-from reconciler.vectorize.client import GET_BY_IDS_MAXIMUM, ID_BYTES_MAXIMUM, LIST_PAGE_MAXIMUM, Client
+from reconciler.vectorize.client import ID_BYTES_MAXIMUM, Client
 from reconciler.vectorize.credentials import Credentials, base_url_from, credentials_from
 from reconciler.vectorize.dispatch import Dispatcher, Outcome
 from reconciler.vectorize.headers import Quota, RateHeaders
 from reconciler.vectorize.retry import RetryPolicy
 
 __all__ = [
-    "GET_BY_IDS_MAXIMUM",
     "ID_BYTES_MAXIMUM",
-    "LIST_PAGE_MAXIMUM",
     "UNLIMITED",
     "Accepted",
     "Budget",

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.errors import ServiceError
-from reconciler.model.limits import ANSWER_SECONDS, CONNECT_SECONDS
+from reconciler.model.limits import ANSWER_SECONDS, CONNECT_SECONDS, GET_BY_IDS_MAXIMUM, LIST_PAGE_MAXIMUM
 from reconciler.model.target import Target
 from reconciler.vectorize import answers
 from reconciler.vectorize.answers import Accepted, IndexDescription, IndexInfo, Page, Unusable
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Ids in one get_by_ids request; measured on the live service.
-GET_BY_IDS_MAXIMUM = 20
-
-#: Ids on one page of a list; documented.
-LIST_PAGE_MAXIMUM = 1000
 
 #: Bytes of UTF-8 in an id; documented.
 ID_BYTES_MAXIMUM = 64
