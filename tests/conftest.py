@@ -32,7 +32,7 @@ from reconciler.state import events as ev
 from reconciler.state.chain import walk
 from reconciler.state.frames import Frame
 
-pytest_plugins = ["support.faulttable"]
+pytest_plugins = ["support.faulttable", "support.fixtures"]
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 READ_TIMEOUT = 60.0

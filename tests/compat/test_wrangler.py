@@ -1,20 +1,18 @@
 """wrangler, Cloudflare's own command line, against the emulator.
 
-It is installed once, by npm, into a directory outside the repository: $RECONCILER_WRANGLER_DIR, else
-`reconciler/wrangler-<version>` in the user's cache. Without npm or Node 20 the tests skip; in CI they fail instead.
+It is installed once, by npm, into a directory outside the repository (see support.npm). Without npm or Node 20 the
+tests skip; in CI they fail instead.
 """
 
 import json
 import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from reconciler.emulator import Fault
+from support.npm import package
 
 pytestmark = [pytest.mark.compat, pytest.mark.timeout(300)]  # the first run downloads wrangler
 
@@ -23,38 +21,10 @@ ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
-def unavailable(reason):
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-        pytest.fail(f"wrangler must be tested in CI: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def program():
     """The path of wrangler's start script."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        unavailable("npm and node are not installed")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    if int(version.removeprefix("v").split(".")[0]) < 20:
-        unavailable(f"node {version} is older than 20")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    home = Path(os.environ.get("RECONCILER_WRANGLER_DIR") or cache / "reconciler" / f"wrangler-{VERSION}")
-    home.mkdir(parents=True, exist_ok=True)
-    package = home / "node_modules" / "wrangler"
-    with FileLock(home / "install.lock"):  # several test processes may come at once
-        if not (package / "package.json").is_file() or installed(package) != VERSION:
-            command = [npm, "install", "--no-audit", "--no-fund", "--no-save", f"wrangler@{VERSION}"]
-            done = subprocess.run(
-                [*command, "--prefix", str(home)], cwd=home, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                unavailable(f"npm cannot install wrangler {VERSION}: {done.stderr.strip()[-500:]}")
-    return package / "bin" / "wrangler.js"
-
-
-def installed(package):
-    return json.loads((package / "package.json").read_text())["version"]
+    return package("wrangler", VERSION, node=20) / "bin" / "wrangler.js"
 
 
 @pytest.fixture

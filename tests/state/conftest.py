@@ -22,8 +22,8 @@ from reconciler.state.journal import Journal, create
 from reconciler.state.run import Run
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.interface import Store
-from reconciler.state.stores.memory import MemoryStore
 from reconciler.state.stores.oscalls import RealCalls
+from support.places import KINDS, Place, new_place
 
 
 class FaultyCalls(RealCalls):
@@ -142,20 +142,20 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "file"])
-def handles(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
-    """Opens further handles on one log. A store that joins the project joins `params`."""
-    opened: list[Store] = []
-    shared = MemoryStore()
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """An empty place in each kind of store. Tables are there, as `state init` makes them."""
+    made = new_place(request.param, request, tmp_path)
+    if request.param in ("postgres", "pgbouncer"):
+        made.open().probe()
+    yield made
+    made.close()
 
-    def another() -> Store:
-        store = shared if request.param == "memory" else FileStore(tmp_path / "state.jsonl")
-        opened.append(store)
-        return store
 
-    yield another
-    for store in opened:
-        store.close()
+@pytest.fixture
+def handles(place: Place) -> Callable[[], Store]:
+    """Opens further handles on one log."""
+    return place.open
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,13 @@ import threading
 import pytest
 
 from reconciler.clock import ManualClock, SystemClock
+from reconciler.errors import StateDamaged, StateError
 from reconciler.state import events as ev
-from reconciler.state.frames import GENESIS, seal
+from reconciler.state.frames import GENESIS, parse, seal
 from reconciler.state.journal import Journal, create
 from reconciler.state.placing import HeadMoved
-from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.interface import Conflict, Done
+from support.places import SHARED, new_place
 
 
 def _lines(count, mark="x"):
@@ -82,7 +83,7 @@ def test_lines_larger_than_a_block_come_back_whole(handles):
     header = _lines(1)[0]
     store.append(header, 1)
     ids = [f"{n:064d}" for n in range(40_000)]
-    big = seal(2, GENESIS, "n", "2026-11-22T12:00:00.000Z", "r", [ev.Reappeared(1, ids)]).line
+    big = seal(2, parse(header).hash, "n", "2026-11-22T12:00:00.000Z", "r", [ev.Reappeared(1, ids)]).line
     assert store.append(big, 2) == Done()
     assert list(handles().read(0)) == [header, big]
 
@@ -115,15 +116,15 @@ def test_eight_threads_have_one_winner_a_position(handles):
 
 
 APPENDER = """
+import os
 import sys
-from pathlib import Path
 from reconciler.clock import SystemClock
 from reconciler.state import events as ev
-from reconciler.state.stores.file import FileStore
+from reconciler.state.stores.urls import open_store
 from reconciler.state.journal import Journal
 from reconciler.state.placing import HeadMoved
 
-journal = Journal(FileStore(Path(sys.argv[1])), SystemClock())
+journal = Journal(open_store(os.environ["PLACE"]), SystemClock())
 done = 0
 while done < 25:
     journal.catch_up()
@@ -135,14 +136,116 @@ while done < 25:
 """
 
 
-def test_four_processes_have_one_winner_a_position(path):
-    create(FileStore(path), ManualClock())
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    workers = [subprocess.Popen([sys.executable, "-c", APPENDER, str(path)], env=environment) for _ in range(4)]
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("kind", SHARED)
+def test_four_processes_have_one_winner_a_position(kind, request, tmp_path, cases):
+    there = new_place(kind, request, tmp_path)
+    create(there.open(), SystemClock())
+    environment = {**os.environ, **there.env, "PLACE": there.url, "PYTHONPATH": os.pathsep.join(sys.path)}
+    workers = [subprocess.Popen([sys.executable, "-c", APPENDER], env=environment) for _ in range(4)]
     assert [worker.wait(60) for worker in workers] == [0] * 4
-    reader = Journal(FileStore(path), ManualClock())
+    reader = Journal(there.open(), ManualClock())
     reader.load()
     assert reader.position == 101
+    there.close()
+    cases(100)
+
+
+def test_bytes_come_back_as_they_were_whatever_the_ids(handles):
+    odd = [
+        "a\n",
+        "\x00\x01",
+        "é",
+        "e\u0301",
+        "😀" * 16,
+        "no",
+        "012",
+        "\u202e",
+        '"',
+        "\\",
+        "\u2028",
+        "{}",
+        "%s",
+        "'; --",
+    ]
+    (header,) = _lines(1)
+    line = seal(2, parse(header).hash, "n", "2026-11-22T12:00:00.000Z", "r", [ev.Reappeared(1, odd)]).line
+    store = handles()
+    assert store.append(header, 1) == Done()
+    assert store.append(line, 2) == Done()
+    assert list(handles().read(1)) == [line]
+    assert parse(line).events[0].ids == odd
+
+
+def test_a_reader_beside_a_writer_never_sees_a_gap(handles):
+    writer, reader = handles(), handles()
+    lines = _lines(60)
+    writer.append(lines[0], 1)
+
+    def write():
+        for position, line in enumerate(lines[1:], 2):
+            assert writer.append(line, position) == Done()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    seen = 0
+    while seen < len(lines):
+        found = list(reader.read(0))
+        assert found == lines[: len(found)]
+        assert len(found) >= seen, "what was read before was gone"
+        seen = len(found)
+    thread.join()
+
+
+def test_a_log_from_elsewhere_appears_whole(handles):
+    lines = _lines(40)
+    handles().receive(iter(lines), lines[-1], ManualClock())
+    assert list(handles().read(0)) == lines
+    prev = parse(lines[-1]).hash
+    more = seal(41, prev, "n", "2026-11-22T12:00:00.000Z", "", [ev.Recovered("-", 0, "0" * 64)]).line
+    assert handles().append(more, 41) == Done()
+
+
+def test_a_log_from_elsewhere_never_replaces_another(handles):
+    (mine,) = _lines(1)
+    handles().append(mine, 1)
+    others = _lines(5, mark="y")
+    with pytest.raises(StateError):
+        handles().receive(iter(others), others[-1], ManualClock())
+    assert parse(next(handles().read(0))).hash == parse(mine).hash
+
+
+class _Cut(Exception):
+    pass
+
+
+def _shown(store):
+    """What a reader makes of it. An object store cannot hide a part, but shows that something is missing."""
+    try:
+        position = Journal(store, ManualClock()).load().position
+    except StateDamaged as error:
+        return "a hole" if "state migrate" in error.hint else error.message
+    return "a shorter log" if position else "nothing"
+
+
+@pytest.mark.fault(30)
+def test_a_log_that_arrives_in_part_is_no_log_and_is_completed_by_the_same_call(handles, cases):
+    lines = _lines(70)
+
+    def until(count):
+        yield from lines[:count]
+        raise _Cut
+
+    for count in range(1, 70):
+        writer, reader = handles(), handles()
+        with pytest.raises(_Cut):
+            writer.receive(until(count), lines[-1], ManualClock())
+        assert _shown(reader) in ("nothing", "a hole")
+        writer.close()
+        reader.close()
+    handles().receive(iter(lines), lines[-1], ManualClock())
+    assert list(handles().read(0)) == lines
+    cases(69)
 
 
 def test_closing_twice_is_harmless(handles):

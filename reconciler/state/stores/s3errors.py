@@ -15,11 +15,14 @@ _LONGEST = 200
 #: Statuses after which the same request may succeed: 408, 409, 429 and 5xx. Other refusals are final.
 _PASSING = frozenset({408, 409, 425, 429})
 
+#: What the library says of a redirect that names no address.
+_ELSEWHERE = "redirect without LOCATION"
+_REGION = "the bucket is in another region: set AWS_REGION"
 _HINTS = {
     "NoSuchBucket": "create the bucket, or correct its name",
     "InvalidBucketName": "create the bucket, or correct its name",
-    "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
-    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
+    "PermanentRedirect": _REGION,
+    "AuthorizationHeaderMalformed": _REGION,
     "SignatureDoesNotMatch": "the secret key does not belong to the access key",
     "InvalidAccessKeyId": "the access key is not known to this store: is AWS_ENDPOINT_URL_S3 the right one?",
     "ExpiredToken": "the credentials have expired: renew them",
@@ -33,6 +36,8 @@ def explain(url: str, what: str, error: Exception) -> tuple[StoreUnavailable, bo
     text = str(error)
     status = _status(text)
     code = _CODE.search(text)
+    if _ELSEWHERE in text:
+        return StoreUnavailable(f"the state {url} could not be {what}: it is elsewhere", hint=_REGION), False
     passing = status is None or status in _PASSING or status >= 500
     hint = _HINTS.get(code[1] if code else "", "")
     if not hint and status in (401, 403):
