@@ -23,7 +23,7 @@ def _lines(count, mark="x"):
     """`count` chained lines from position 1."""
     lines, prev = [], GENESIS
     for position in range(1, count + 1):
-        events = [ev.Header("l" * 32)] if position == 1 else [ev.LeaseRenewed()]
+        events = [ev.Header("l" * 32)] if position == 1 else [ev.Recovered("-", 0, "0" * 64)]
         frame = seal(position, prev, f"{mark}{position}", "2026-11-22T12:00:00.000Z", "", events)
         lines.append(frame.line)
         prev = frame.hash

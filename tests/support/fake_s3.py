@@ -18,7 +18,6 @@ from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape, unescape
 
-
 _KEYS = re.compile("<Key>([^<]*)</Key>")
 
 
