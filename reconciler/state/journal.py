@@ -84,6 +84,10 @@ class Journal:
         self._recovered = None
         return frame
 
+    def rehearse(self, run: str, events: Sequence[Event]) -> None:
+        """Raise the StateError that `append` would raise for what `events` say; nothing is written."""
+        self._seal(run, events)
+
     def require_writable(self) -> None:
         """Raise what `append` would raise whatever the events are."""
         if self.fold.unknown_kinds:

@@ -67,7 +67,7 @@ def _say_where(journal: Journal, destination: Store, address: str, clock: Clock)
         if (holder := journal.fold.open_run) is not None:
             raise held(holder, journal.store.url, Watch(clock).left(holder))
         # Before the source is given up: there is room for it at the destination.
-        destination.probe()
+        destination.make_room()
         _common(journal, destination)
         try:
             journal.append("", (Moved(address),))

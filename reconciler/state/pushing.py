@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from reconciler.clock import Clock
 from reconciler.errors import StateError, StateMismatch
 from reconciler.model.tombstones import REJECTED, BatchRecord, Projection
-from reconciler.state.events import Accepted, Event, Failed
+from reconciler.state.events import Accepted, Event, Failed, RunFenced, RunFinished, RunStarted
 from reconciler.state.identity import Who, printable
 from reconciler.state.journal import Journal
 from reconciler.state.run import Run
@@ -65,12 +65,20 @@ def push(
             f"these outcomes belong to the log {printable(strange[0])}, {journal.store.url} is {here}",
             hint="name the state they belong to with --state",
         )
+    journal.require_writable()
     for head in sorted({row.head for row in rows}):
         journal.check_head(head)
     answers = [row.event for row in rows if isinstance(row.event, Accepted | Failed)]
     reads = len(rows) - len(answers)
     if not missing(journal.projection(), answers):
         return Pushed(0, len(answers), reads, journal.head)
+
+    def prepare(projection: Projection) -> list[Event]:
+        events = missing(projection, answers)
+        _rehearse(journal, events)
+        return events
+
+    prepare(journal.projection())
     run, events = Run.start(
         journal,
         clock,
@@ -78,7 +86,7 @@ def push(
         tool_version=tool_version,
         origin=journal.fold.origin or "",
         fingerprint="",
-        prepare=lambda projection: missing(projection, answers),
+        prepare=prepare,
         lock_timeout=lock_timeout,
         on_wait=on_wait,
         **who,
@@ -91,6 +99,14 @@ def push(
     finally:
         run.finish(outcome, {"pushed": len(events)})
     return Pushed(len(events), len(answers) - len(events), reads, run.head)
+
+
+def _rehearse(journal: Journal, events: Sequence[Event]) -> None:
+    """Nothing is begun that could not be ended: a run that fails half-way would hold the state."""
+    holder = journal.fold.open_run
+    fence = () if holder is None else (RunFenced(fenced=holder.run, by="", reason=""),)
+    started = RunStarted(command="state push", origin=journal.fold.origin or "")
+    journal.rehearse("rehearsal", (*fence, started, *events, RunFinished("done")))
 
 
 def missing(projection: Projection, answers: Iterable[Event]) -> list[Event]:

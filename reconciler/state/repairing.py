@@ -12,6 +12,9 @@ from reconciler.state.fold import Fold
 from reconciler.state.journal import Journal
 from reconciler.state.stores.interface import Store
 
+#: What the frame that moves a log has: two marks, so that one damaged byte hides no move.
+_OF_A_MOVE = (b'"kind":"moved"', b',"to":"')
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -78,11 +81,17 @@ def repair(store: Store, damage: Damage, clock: Clock) -> tuple[Journal, Recover
 
 
 def require_repairable(damage: Damage) -> None:
-    """Raise StateDamaged for what cannot be put aside without losing frames that are intact."""
-    if not damage.last or damage.position == 1:
+    """Raise StateDamaged where intact frames would be lost, or a log that was moved would live again."""
+    why = ""
+    if not damage.last:
+        why = "other frames follow it"
+    elif damage.position == 1:
+        why = "it is the header"
+    elif any(mark in damage.line for mark in _OF_A_MOVE):
+        why = "it may say where this log was moved, and what is here would live again"
+    if why:
         raise StateDamaged(
-            f"{damage.error.message}; it cannot be put aside: "
-            + ("other frames follow it" if not damage.last else "it is the header"),
+            f"{damage.error.message}; it cannot be put aside: {why}",
             hint="restore the state from a copy (`state pull` makes them); without one begin a new state: "
             "planning again deletes again, which is safe, and only the evidence is gone",
         )

@@ -32,7 +32,8 @@ PATHS = _walk(root)
 def test_every_command_of_the_design_that_has_its_room_is_there():
     assert {" ".join(path) for path in PATHS} == {
         "", "validate", "plan", "show", "apply", "verify", "check-ids", "demo", "emulator", "emulator serve",
-        "state", "state init", "state show", "state verify", "state unlock",
+        "state", "state init", "state show", "state verify", "state unlock", "state pull", "state push",
+        "state migrate", "state repair",
     }  # fmt: skip
 
 
@@ -84,6 +85,7 @@ def test_version(cli):
         (), ("state",), ("nonsense",), ("state", "nonsense"), ("--nonsense",), ("plan", "--nonsense"), ("show",),
         ("show", "a", "b"), ("plan", "--format", "xml"), ("plan", "--out"), ("check-ids",), ("state", "unlock"),
         ("state", "unlock", "run"), ("state", "unlock", "run", "--reason", " "), ("apply", "--timeout", "soon"),
+        ("state", "push"), ("state", "migrate"), ("state", "migrate", "--to", ""), ("state", "pull", "--state", ""),
         ("emulator", "serve", "--port", "65536"), ("plan", "--state", ""), ("plan", "--config", ""),
         ("plan", "--base-url", ""), ("apply", "--approved", "p"),
     ],
@@ -166,6 +168,7 @@ def test_the_shell_gets_a_completion_script(process):
     [
         ("va", ["plain,validate"]),
         ("state un", ["plain,unlock"]),
+        ("state push reconciler-un", ["file,reconciler-un"]),
         ("plan --deta", ["plain,--detailed-exitcode"]),
         ("apply --format j", ["plain,json"]),
         ("apply eras", ["file,eras"]),  # the shell then offers files

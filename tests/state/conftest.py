@@ -20,6 +20,7 @@ from reconciler.state.fold import Fold
 from reconciler.state.frames import Frame, parse, seal
 from reconciler.state.journal import Journal, create
 from reconciler.state.run import Run
+from reconciler.state.stores import s3
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.interface import Store
 from reconciler.state.stores.oscalls import RealCalls
@@ -143,9 +144,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """An empty place in each kind of store. Tables are there, as `state init` makes them."""
     made = new_place(request.param, request, tmp_path)
+    monkeypatch.setattr(s3, "probe", lambda _objects, _folder: None)  # costs seconds, and has tests of its own
     if request.param in ("postgres", "pgbouncer"):
         made.open().probe()
     yield made

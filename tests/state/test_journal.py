@@ -156,7 +156,7 @@ def test_a_refresh_reads_only_what_is_new(handles, clock):
     asked = []
     read = reader.store.read
     reader.store.read = lambda after: asked.append(after) or read(after)
-    journal.append("", [ev.Moved(journal.store.url)])
+    journal.append("", [ev.Moved(journal.store.address())])
     reader.catch_up()
     assert reader.position == 2
     assert asked == [1]
@@ -203,7 +203,7 @@ def test_a_remembered_head_proves_the_log_before_it(handles, clock):
     journal = create(handles(), clock)
     heads = [journal.head]
     for _ in range(3):
-        journal.append("", [ev.Moved(journal.store.url)])
+        journal.append("", [ev.Moved(journal.store.address())])
         heads.append(journal.head)
     reader = Journal(handles(), clock)
     for head in heads:
@@ -223,7 +223,7 @@ def test_what_is_no_head_is_a_mistake_of_the_caller(journal, head):
 
 def test_a_log_restored_from_a_backup_is_seen_by_its_head(path, journal):
     backup = path.read_bytes()
-    journal.append("", [ev.Moved(journal.store.url)])
+    journal.append("", [ev.Moved(journal.store.address())])
     remembered = journal.head
     journal.store.close()
     path.write_bytes(backup)

@@ -7,8 +7,10 @@ import pytest
 from reconciler.errors import StateDamaged, StateError, StateHeld, StateMismatch, StoreUnavailable
 from reconciler.model.tombstones import REJECTED, Status
 from reconciler.state import events as ev
+from reconciler.state import journal as journal_module
 from reconciler.state import moving
 from reconciler.state.chain import walk
+from reconciler.state.frames import seal
 from reconciler.state.identity import Who
 from reconciler.state.journal import Journal, create
 from reconciler.state.pushing import push
@@ -81,17 +83,16 @@ def test_answers_get_into_the_log_of_every_store_in_a_run_of_their_own(handles, 
     assert projection.open_run is None
     assert done.head == f"{projection.position}:{projection.head}"
     assert stranded.lines()[: len(stranded.before)] == stranded.before
-    started = next(walk_events(stranded.lines()[len(stranded.before) :], ev.RunStarted, stranded.before))
-    assert (started.command, started.actor, started.tool_version) == ("state push", "me", "0.1")
-
-
-def walk_events(lines, kind, before):
-    return (event for frame in walk([*before, *lines]) for event in frame.events[::-1] if isinstance(event, kind)
-            and frame.position > len(before))  # fmt: skip
+    (started,) = [e for f in walk(stranded.lines()) for e in f.events if getattr(e, "command", "") == "state push"]
+    assert (started.actor, started.tool_version) == ("me", "0.1")
 
 
 def test_pushing_twice_records_nothing_twice_and_writes_nothing(stranded):
-    answers = [ev.Failed(1, 1, "unknown", final=False), ev.Accepted(1, "m-1", 2), ev.Failed(2, 1, "unknown", final=True)]
+    answers = [
+        ev.Failed(1, 1, "unknown", final=False),
+        ev.Accepted(1, "m-1", 2),
+        ev.Failed(2, 1, "unknown", final=True),
+    ]
     first = stranded.push(*answers)
     lines = stranded.lines()
     again = stranded.push(*answers)
@@ -185,7 +186,8 @@ IMPOSSIBLE = {
 
 
 @pytest.mark.parametrize("what", IMPOSSIBLE)
-def test_what_the_log_cannot_take_is_refused_before_anything_is_recorded(stranded, what, tmp_path):
+def test_what_the_log_cannot_take_is_refused_before_anything_is_recorded(stranded, what, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "seal", seal)  # what is refused need not fit the schema
     with pytest.raises(StateError):
         stranded.push(*IMPOSSIBLE[what])
     assert stranded.load().open_run is None, "a push that failed still holds the state"
@@ -245,3 +247,13 @@ def test_a_log_that_was_moved_takes_nothing_more(stranded, clock):
     assert len(stranded.lines()) == len(stranded.before) + 1
     stranded.store = elsewhere
     assert stranded.push(ev.Accepted(1, "m-1")).recorded == 1
+
+
+def test_who_pushes_to_the_old_place_what_a_run_learned_at_the_new_one_is_told_where_the_log_is(
+    stranded, clock, begin
+):
+    elsewhere = MemoryStore("elsewhere")
+    run = begin(moving.migrate(stranded.store, elsewhere, clock).journal)
+    run.append([ev.Intent(9, 1, [[[1], 1]], ["doc-1"])])
+    with pytest.raises(StateError, match="moved to memory:elsewhere"):
+        stranded.push(stranded.row(ev.Accepted(9, "m-9"), head=run.head))

@@ -38,8 +38,22 @@ def test_memory_by_its_url():
     "url",
     [
         "s3://key:hunter2@bucket/prefix",
-        "postgresql://me:hunter2@db/state",
-        "postgres://me:hunter2@db/state",
+        "s3://bucket/prefix?key=hunter2",
+        "s3://bucket/prefix?endpoint=https://me:hunter2@host",
+        "s3://bucket/prefix?endpoint=http://host.example",
+        "s3://bucket/prefix?endpoint=ftp://127.0.0.1",
+        "s3://bucket/a b",
+        "s3://bucket/../x",
+        "s3://Bucket",
+        "s3:bucket",
+        "s3://",
+        "postgresql://me:hunter2@db:port/state",
+        "postgresql://me:hun/ter2@db/state",
+        "postgresql://me:hun#ter2@db/state",
+        "postgresql://me:hun?ter2@db/state",
+        "postgresql://me:hunter2@db/state?log=a/b",
+        "postgresql://me:hunter2@db/state?nonsense=1",
+        "postgresql://me:%zz-hunter2@db/state",
         "mysql://me:hunter2@db/state",
         "https://me:hunter2@host/x",
         "file://host/path",
@@ -50,9 +64,84 @@ def test_memory_by_its_url():
 )
 def test_what_cannot_be_opened_is_a_usage_error_without_the_password(url):
     with pytest.raises(UsageError) as caught:
-        open_store(url)
-    assert "hunter2" not in caught.value.message + caught.value.hint
+        open_store(url, environment=KEYS)
+    said = caught.value.message + caught.value.hint
+    assert "hunter2" not in said
+    assert "ter2" not in said
     assert caught.value.hint
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "shown"),
+    [
+        ("s3://bucket/a/b", {}, "s3://bucket/a/b"),
+        ("s3://bucket//a/b/", {}, "s3://bucket/a/b"),
+        ("s3://bucket", {}, "s3://bucket"),
+        (
+            "s3://bucket/a",
+            {"AWS_ENDPOINT_URL": "https://R2.Example/"},
+            "s3://bucket/a?endpoint=https://r2.example",
+        ),
+        (
+            "s3://bucket/a",
+            {"AWS_ENDPOINT_URL": "https://b", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"},
+            "s3://bucket/a?endpoint=http://127.0.0.1:9",
+        ),
+        (
+            "s3://bucket/a?endpoint=https://c",
+            {"AWS_ENDPOINT_URL_S3": "https://b"},
+            "s3://bucket/a?endpoint=https://c",
+        ),
+    ],
+)
+def test_a_bucket_by_its_url(url, environment, shown):
+    store = open_store(url, environment={**KEYS, **environment})
+    assert store.url == store.address() == shown
+    assert not store.created_on_demand
+    again = open_store(shown, environment=KEYS)
+    assert again.answers_to(store.address())
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "address"),
+    [
+        ("postgresql://db/state", "postgresql://db/state", "postgresql://db/state"),
+        ("postgres://me:hunter2@db:5432/state", "postgresql://me@db:5432/state", "postgresql://db:5432/state"),
+        ("postgresql://me:p%40ss@db/s?log=a", "postgresql://me@db/s?log=a", "postgresql://db/s?log=a"),
+        (
+            "postgresql://db/s?user=me&password=hunter2&sslmode=verify-full",
+            "postgresql://me@db/s?user=me&sslmode=verify-full",
+            "postgresql://db/s",
+        ),
+        ("postgresql://[::1]:5433/s", "postgresql://[::1]:5433/s", "postgresql://[::1]:5433/s"),
+        ("postgresql://a:1,b:2/s", "postgresql://a:1,b:2/s", "postgresql://a:1,b:2/s"),
+    ],
+)
+def test_a_database_by_its_url(url, shown, address):
+    store = open_store(url, environment={})
+    assert (store.url, store.address()) == (shown, address)
+    assert not store.created_on_demand
+    assert open_store(shown, environment={}).address() == address
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "sslmode"),
+    [
+        ("postgresql://db.example.com/s", {}, "require"),
+        ("postgresql:///s", {"PGHOST": "db.example.com"}, "require"),
+        ("postgresql://db.example.com/s?sslmode=verify-full", {}, None),
+        ("postgresql://db.example.com/s", {"PGSSLMODE": "disable"}, None),
+        ("postgresql://127.0.0.1/s", {}, None),
+        ("postgresql://localhost/s", {}, None),
+        ("postgresql:///s?host=/var/run/postgresql", {}, None),
+        ("postgresql:///s", {}, None),
+    ],
+)
+def test_beyond_this_machine_the_connection_is_encrypted_unless_somebody_says_otherwise(url, environment, sslmode):
+    assert open_store(url, environment=environment)._options.get("sslmode") == sslmode
 
 
 @pytest.mark.parametrize(

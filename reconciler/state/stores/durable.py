@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from reconciler.state.stores.oscalls import OsCalls
@@ -39,6 +41,18 @@ def create_private(calls: OsCalls, path: Path, chunks: Iterable[bytes]) -> None:
     finally:
         calls.close(handle)
     sync_folder(calls, path.parent)
+
+
+def try_names(calls: OsCalls, path: Path) -> None:
+    """Find out whether a file can be made beside `path` and be given a second name. Raises OSError."""
+    first, second = (path.with_name(f"{path.name}.try-{uuid.uuid4().hex}") for _ in range(2))
+    try:
+        create_private(calls, first, [b"\n"])
+        calls.link(first, second)
+    finally:
+        for each in (first, second):
+            with suppress(OSError):
+                calls.unlink(each)
 
 
 def sync_folder(calls: OsCalls, folder: Path) -> None:

@@ -27,6 +27,7 @@ from reconciler.state.stores.durable import (
     create_private,
     means,
     sync_folder,
+    try_names,
     write_all,
 )
 from reconciler.state.stores.fileerrors import HOPELESS, explain, not_a_file, replaced
@@ -314,6 +315,7 @@ class FileStore(Store):
                 handle = self._open_to_write(create=False)
                 with self._exclusive.held(handle):
                     self._see_everything(handle)
+                    self._put_tail_aside(handle)
                     start = self._mark.end - len(line)
                     standing = self._bytes(handle, start, len(line)) if start > 0 else b""
                     if self._mark.position != position or standing != line:
@@ -329,6 +331,25 @@ class FileStore(Store):
                 raise self._failed("written", error) from error
 
     # A log from elsewhere
+
+    def make_room(self) -> None:
+        with self._lock:
+            try:
+                if not self._is_there():
+                    try_names(self._calls, self.path)
+                elif next(self.read(0), None) is None:
+                    raise StateError(
+                        f"{self.url} is there already, and holds no log", hint="remove it, or name another file"
+                    )
+            except OSError as error:
+                raise self._failed("created", error) from error
+
+    def _is_there(self) -> bool:
+        try:
+            self._calls.lstat(self.path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def receive(self, lines: Iterator[bytes], last: bytes, clock: Clock) -> None:  # noqa: ARG002 - nothing waits here
         """It is written under another name first: the log's own name appears with the whole of it."""

@@ -89,6 +89,14 @@ class Store(ABC):
     def exists(self) -> bool:
         """True when at least one complete line is there. Raises as `read`."""
 
+    def make_room(self) -> None:
+        """Find out whether `receive` can work here, before a log is given up elsewhere. Leaves nothing behind.
+
+        Raises:
+            StateError: as `probe`.
+        """
+        self.probe()
+
     @abstractmethod
     def receive(self, lines: Iterator[bytes], last: bytes, clock: Clock) -> None:
         """Take in a whole log where there is none: all of it appears, or nothing that could be written to.

@@ -82,6 +82,13 @@ _HINTS = {
     "53100": "the disk of the server is full",
 }
 
+_SAID = {
+    "password authentication failed": _HINTS["28P01"],
+    "no password supplied": _HINTS["28P01"],
+    "does not exist": _HINTS["3D000"],
+    "does not support SSL": "it has no TLS; on a network that you trust, add ?sslmode=disable to the URL",
+}
+
 #: SQLSTATE classes after which the same append may succeed: connections, rollbacks by the server, resources,
 #: locks, an operator's intervention.
 _PASSING = ("08", "40", "53300", "53400", "55", "57")
@@ -281,8 +288,8 @@ class PostgresStore(Store):
     def _failed(self, what: str, error: Error) -> StoreUnavailable:
         text = printable(" ".join(str(error).split()), 300) or type(error).__name__
         hint = _HINTS.get(error.sqlstate or "", "")
-        if "does not support SSL" in text:
-            hint = "the server has no TLS; on a network that you trust, add ?sslmode=disable to the URL"
+        if not hint:  # what ends a connection before it is one comes without a code
+            hint = next((advice for words, advice in _SAID.items() if words in text), "")
         return StoreUnavailable(f"the state {self.url} could not be {what}: {text}", hint=hint)
 
 

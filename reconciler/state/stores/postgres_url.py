@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from reconciler.errors import UsageError
 from reconciler.model.target import is_loopback
@@ -56,7 +56,7 @@ def open_postgres(url: str, environment: Mapping[str, str]) -> Store:
             f"not the URL of a state: {redact(url)}", hint="log=NAME: up to 64 letters, digits and - _ ."
         )
     rest = [(name, value) for name, value in query if name != "log"]
-    dsn = urlunsplit(("postgresql", parts.netloc, parts.path, urlencode(rest, quote_via=quote), ""))
+    dsn = f"postgresql://{parts.netloc}{parts.path}{_query(rest)}"
     require_psycopg(redact(url))
     known = _understood(dsn, url)
     place = f"{_hosts(known)}/{quote(str(known.get('dbname') or ''), safe='')}"

@@ -137,7 +137,12 @@ class S3Store(Store):
 
         end = parse(last).position
         self._take_in(end, last, clock)
-        self._take_in(1, next(lines), clock)
+        try:
+            self._take_in(1, next(lines), clock)
+        except StateError:
+            if self._fetch(end) == last and self._fetch(end - 1) is None:
+                self.remove(self._name(end))  # beyond the end of somebody else's log it would look like damage
+            raise
         numbered = enumerate(lines, 2)
         while chunk := [(position, line) for position, line in islice(numbered, WIDTH) if position < end]:
             for done in [self._workers.submit(self._take_in, position, line, clock) for position, line in chunk]:

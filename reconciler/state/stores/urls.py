@@ -18,7 +18,8 @@ from reconciler.state.stores.redact import redact
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
-_PREFIX = re.compile(r"(?:[A-Za-z0-9_.=-]+(?:/[A-Za-z0-9_.=-]+)*)?")
+_PART = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.=-]+"
+_PREFIX = re.compile(f"(?:{_PART}(?:/{_PART})*)?")
 
 
 def open_store(url: str, *, root: Path | None = None, environment: Mapping[str, str] | None = None) -> Store:
@@ -65,7 +66,7 @@ def _s3(url: str, environment: Mapping[str, str]) -> Store:
         raise UsageError(f"not a URL: {redact(url)}", hint=hint) from None
     prefix = unquote(parts.path).strip("/")
     if not _BUCKET.fullmatch(parts.netloc) or parts.fragment or query.keys() - {"endpoint"}:
-        raise UsageError(f"not the URL of a bucket: {redact(url)}", hint=hint)
+        raise UsageError(f"not the URL of a bucket: {redact(url.partition('?')[0])}", hint=hint)
     if not _PREFIX.fullmatch(prefix):
         raise UsageError(
             f"not a prefix for a state: {redact(url)}",
