@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from reconciler.clock import ManualClock
-from reconciler.emulator import ConnectionDropped, Emulator, Entry, Fault, Settings, create_app
+from reconciler.emulator import Emulator, Entry, Fault, Settings, create_app
 from reconciler.model.idset import IdSet
 from reconciler.model.notices import Notice
 from reconciler.model.target import LOOPBACK, Target
@@ -31,85 +31,11 @@ from reconciler.planfile import decode as decode_plan
 from reconciler.state import events as ev
 from reconciler.state.chain import walk
 from reconciler.state.frames import Frame
+from support.inprocess import Bridge
 
 pytest_plugins = ["support.faulttable", "support.fixtures"]
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
-READ_TIMEOUT = 60.0
-
-
-class _Cut(httpx.SyncByteStream):
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self._body
-        raise httpx.RemoteProtocolError("cut in the middle of the answer")
-
-
-class Bridge(httpx.BaseTransport):
-    """From httpx into an ASGI application that never really waits: no socket, no thread, no event loop.
-
-    Attributes:
-        before: called with each request when it arrives, before anything happens to it. May raise.
-        refuse: what to raise instead of answering, None to answer.
-    """
-
-    def __init__(self, app: Any, clock: ManualClock) -> None:
-        self._app = app
-        self._clock = clock
-        self.before: list[Callable[[httpx.Request], None]] = []
-        self.refuse: Callable[[httpx.Request], Exception | None] = lambda _: None
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        for hook in list(self.before):
-            hook(request)
-        if (refusal := self.refuse(request)) is not None:
-            raise refusal
-        sent: list[dict[str, Any]] = []
-        began = self._clock.elapsed()
-        try:
-            self._run(request, sent)
-        except ConnectionDropped as dropped:
-            if not dropped.started:
-                raise httpx.ReadError(str(dropped)) from dropped
-        if self._clock.elapsed() - began > READ_TIMEOUT:
-            raise httpx.ReadTimeout("the answer took too long")
-        start, *rest = sent
-        body = b"".join(message["body"] for message in rest)
-        headers = [(name.decode(), value.decode()) for name, value in start["headers"]]
-        if rest[-1].get("more_body"):
-            return httpx.Response(start["status"], headers=headers, stream=_Cut(body))
-        return httpx.Response(start["status"], headers=headers, content=body)
-
-    def _run(self, request: httpx.Request, sent: list[dict[str, Any]]) -> None:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": request.method,
-            "scheme": "http",
-            "path": request.url.path,
-            "raw_path": request.url.raw_path,
-            "root_path": "",
-            "query_string": request.url.query,
-            "headers": [(name.lower(), value) for name, value in request.headers.raw],
-            "client": ("127.0.0.1", 40000),
-            "server": ("127.0.0.1", 80),
-        }
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": request.read(), "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        step = self._app(scope, receive, send)
-        try:
-            while True:
-                step.send(None)
-        except StopIteration:
-            return
 
 
 class World:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 
 import pytest
 
@@ -31,21 +32,21 @@ class _Quick(SystemClock):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_eight_writers_lose_no_frame_and_double_none(seaweed, seed, cases):
-    bucket = seaweed.create_bucket()
-    create(open_store(f"s3://{bucket}/log", environment=seaweed.env()), SystemClock())
+    bucket, log = seaweed.bucket, uuid.uuid4().hex
+    create(open_store(f"s3://{bucket}/{log}", environment=seaweed.env()), SystemClock())
     acknowledged: list[list[str]] = [[] for _ in range(WRITERS)]
     broken: list[BaseException] = []
 
     def found(said: str) -> list[str]:
         """What stands in the log, read past the proxy: what became of an append is never assumed."""
-        store = open_store(f"s3://{bucket}/log", environment=seaweed.env())
+        store = open_store(f"s3://{bucket}/{log}", environment=seaweed.env())
         frames = list(walk(store.read(0)))
         store.close()
         return [f"{f.position}:{f.hash}" for f in frames if any(getattr(e, "path", "") == said for e in f.events)]
 
     def write(own: list[str], endpoint: str) -> None:
         environment = {**seaweed.env(), "AWS_ENDPOINT_URL_S3": endpoint}
-        journal = Journal(open_store(f"s3://{bucket}/log", environment=environment), _Quick())
+        journal = Journal(open_store(f"s3://{bucket}/{log}", environment=environment), _Quick())
         try:
             while len(own) < APPENDS:
                 said = f"{id(own)}-{len(own)}"
@@ -68,7 +69,7 @@ def test_eight_writers_lose_no_frame_and_double_none(seaweed, seed, cases):
         for thread in threads:
             thread.join()
     assert broken == []
-    reader = Journal(open_store(f"s3://{bucket}/log", environment=seaweed.env()), ManualClock())
+    reader = Journal(open_store(f"s3://{bucket}/{log}", environment=seaweed.env()), ManualClock())
     reader.load()
     frames = list(walk(reader.store.read(0)))
     stored = [f"{frame.position}:{frame.hash}" for frame in frames]

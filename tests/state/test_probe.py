@@ -12,7 +12,7 @@ from support.fake_s3 import Answer
 
 
 def _store(server):
-    return open_store(f"s3://{server.create_bucket()}/log", environment=server.env())
+    return open_store(f"s3://{server.bucket}/log", environment=server.env())
 
 
 def _refused(store):

@@ -113,9 +113,8 @@ class FakeS3:
         """The variables that a state there needs."""
         return {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_ENDPOINT_URL_S3": self.endpoint}
 
-    def create_bucket(self) -> str:
-        """Any name is a bucket."""
-        return "bucket"
+    #: Any name is a bucket.
+    bucket = "bucket"
 
     @property
     def objects(self) -> dict[str, bytes]:

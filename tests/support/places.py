@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.clock import SystemClock
+from reconciler.state.events import Header
+from reconciler.state.journal import Journal
 from reconciler.state.stores.interface import Store
 from reconciler.state.stores.memory import MemoryStore
+from reconciler.state.stores.s3 import S3Store
 from reconciler.state.stores.urls import open_store
 
 #: Every kind of store there is.
@@ -51,6 +55,16 @@ class Place:
             store.close()
 
 
+def begin(place: Place) -> None:
+    """`state init` there, without the seconds that the probe of an object store takes: it has tests of its own."""
+    store = place.open()
+    if not isinstance(store, S3Store):
+        store.probe()
+    journal = Journal(store, SystemClock())
+    journal.append("", [Header(SystemClock().token())])
+    store.close()
+
+
 def new_place(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
     """A place where no log is yet. Servers are those of the session."""
     name = uuid.uuid4().hex
@@ -60,7 +74,7 @@ def new_place(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
         return Place(kind, f"file:{folder / f'{name}.jsonl'}")
     if kind in ("fake_s3", "seaweed"):
         server = request.getfixturevalue(kind)
-        return Place(kind, f"s3://{server.create_bucket()}/{name}", server.env())
+        return Place(kind, f"s3://{server.bucket}/{name}", server.env())
     server = request.getfixturevalue("postgres")
     port = request.getfixturevalue("pgbouncer").port if kind == "pgbouncer" else 0
     return Place(kind, f"{server.url(port=port)}?log={name}")

@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -33,6 +34,11 @@ class S3Server:
         self._folder = folder
         self._process = process
         self._names = count(1)
+
+    @cached_property
+    def bucket(self) -> str:
+        """One bucket for all: SeaweedFS gives each seven volumes, and has two hundred."""
+        return self.create_bucket()
 
     def env(self) -> dict[str, str]:
         """The variables that a state there needs."""
