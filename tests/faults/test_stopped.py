@@ -94,6 +94,31 @@ def test_a_run_that_was_stopped_and_taken_over_starts_nothing_more(new_case, slo
     cases(1)
 
 
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("kind", ["file", "postgres", "seaweed"])
+def test_past_its_lease_it_is_taken_over_by_who_waits_and_starts_nothing_after_that(new_case, slow, kind, cases):
+    case = new_case(kind)
+    stopped = case.start("apply", "--auto-approve", lease=1.5)
+    _until(lambda: len(case.requests()) >= 2)
+    stopped.signal(signal.SIGSTOP)
+    slow.emulator.faults.clear()
+    taken = case.run("apply", "--auto-approve", "--lock-timeout", "60", lease=1.5)
+    assert taken.code == 0, taken.err
+    assert "waiting for the state" in taken.err
+    assert "took over" in taken.err
+    before = len(case.requests())
+    stopped.signal(signal.SIGCONT)
+    ended = stopped.wait()
+    assert ended.code == 5, ended.err
+    assert len(case.requests()) == before, "nothing was fresh enough to be sent after that"
+    case.acknowledged += ended.acknowledged
+    case.acknowledged.sort(key=lambda head: int(head.partition(":")[0]))
+    case.kills = 1
+    case.check()
+    case.converge()
+    cases(1)
+
+
 def _push(case, path, said):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     (line,) = [line for line in said.splitlines() if "reconciler state push" in line]

@@ -67,13 +67,13 @@ class Case:
             **self.place.env,
         }
 
-    def start(self, *arguments: str, crash_at: int = 0) -> Child:
+    def start(self, *arguments: str, crash_at: int = 0, lease: float = 0.0) -> Child:
         return self.zygote.start(
-            *arguments, cwd=self.folder, env=self.environment, crash_at=crash_at, kind=self.place.kind
+            *arguments, cwd=self.folder, env=self.environment, crash_at=crash_at, kind=self.place.kind, lease=lease
         )
 
-    def run(self, *arguments: str, crash_at: int = 0) -> Ended:
-        ended = self.start(*arguments, crash_at=crash_at).wait()
+    def run(self, *arguments: str, crash_at: int = 0, lease: float = 0.0) -> Ended:
+        ended = self.start(*arguments, crash_at=crash_at, lease=lease).wait()
         self.acknowledged += ended.acknowledged
         assert "hunter2" not in ended.out + ended.err, "a secret was shown"
         assert "Traceback" not in ended.err, ended.err

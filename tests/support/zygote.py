@@ -90,9 +90,15 @@ class Zygote:
         return answer
 
     def start(
-        self, *arguments: str, cwd: Path, env: Mapping[str, str], crash_at: int = 0, kind: str = "file"
+        self,
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        crash_at: int = 0,
+        kind: str = "file",
+        lease: float = 0.0,
     ) -> Child:
-        """Run a command in `cwd`; `crash_at` is the step at which it is killed, 0 for none."""
+        """Run a command in `cwd`; `crash_at` is the step at which it is killed, 0 for none. `lease`: in seconds."""
         self._number += 1
         folder = cwd.parent / f"{cwd.name}.{self._number}"
         folder.mkdir()
@@ -100,7 +106,7 @@ class Zygote:
         answer = self.ask(
             {
                 "arguments": arguments, "cwd": str(cwd), "env": dict(env), "folder": str(folder),
-                "crash_at": crash_at, "kind": kind,
+                "crash_at": crash_at, "kind": kind, "lease": lease,
             }
         )  # fmt: skip
         return Child(self, answer["pid"], folder, began)
@@ -146,8 +152,10 @@ def _child(message: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(message["env"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from support.crashing import install  # noqa: PLC0415 - only in a child
+    from support.crashing import install, shorten_leases  # noqa: PLC0415 - only in a child
 
+    if message["lease"]:
+        shorten_leases(message["lease"])
     steps = install(message["crash_at"], str(folder / "acknowledged"), message["kind"])
     sys.argv = ["reconciler", *message["arguments"]]
     code = 1
