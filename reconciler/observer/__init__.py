@@ -40,12 +40,14 @@ class Reading:
         present: those that are.
         how: "get_by_ids" or "list".
         note: why a list was not taken although it would have been cheaper; "" otherwise.
+        vectors: in the index, where a list has counted them.
     """
 
     asked: IdSet
     present: IdSet
     how: str
     note: str = ""
+    vectors: int | None = None
 
 
 @dataclass
@@ -127,7 +129,7 @@ class Observer:
             ServiceError: it could not be read: nothing may be concluded.
         """
         pin = self._same_index(target, pin)
-        listed, note = self._listed(target, ids, live_count)
+        listed, note, _ = self._listed(target, ids, live_count)
         if listed is not None:
             self._same_index(target, pin)
             yield Reading(ids, listed, "list")
@@ -167,21 +169,21 @@ class Observer:
         Raises:
             ServiceError: it could not be read.
         """
-        listed, note = self._listed(target, ids, live_count)
+        listed, note, vectors = self._listed(target, ids, live_count)
         if listed is not None:
-            return Reading(ids, listed, "list")
-        return Reading(ids, self._get_by_ids(target, ids), "get_by_ids", note)
+            return Reading(ids, listed, "list", vectors=vectors)
+        return Reading(ids, self._get_by_ids(target, ids), "get_by_ids", note, vectors)
 
-    def _listed(self, target: Target, ids: IdSet, live_count: int | None) -> tuple[IdSet | None, str]:
-        """Those of `ids` that a complete list names; None when there is none, or a dearer one; and why."""
+    def _listed(self, target: Target, ids: IdSet, live_count: int | None) -> tuple[IdSet | None, str, int | None]:
+        """Those of `ids` that a complete list names, None when there is none or a dearer one; why; its count."""
         by_ids = _by_ids(len(ids))
         if by_ids <= 1 or (live_count is not None and ceil(live_count / LIST_PAGE_MAXIMUM) >= by_ids):
-            return None, ""
+            return None, "", None
         try:
-            listed = self._lists.complete(target, lambda page: ids & page, affordable=by_ids)
+            listed, vectors = self._lists.complete(target, lambda page: ids & page, affordable=by_ids)
         except (NoList, RequestRejected) as problem:  # an expired cursor, too: naming the ids is as good a proof
-            return None, str(problem)
-        return (None if listed is None else listed[0]), ""
+            return None, str(problem), None
+        return listed, "", vectors
 
     def _get_by_ids(self, target: Target, ids: IdSet) -> IdSet:
         """Every id asked for by name: at most 20 a request, several requests at once."""
@@ -222,7 +224,6 @@ class Observer:
         before = self._dispatcher.budget.started
         try:
             created_on = self.created_on(target)
-            live = self.pointer(target)[1]
             asked = declared.ids
             matches: dict[str, IdSet] = {}
             if prefixes:
@@ -232,8 +233,10 @@ class Observer:
                 asked = IdSet.union([asked, *matches.values()])
                 present = IdSet.union([present, *matches.values()])
             else:
-                reading = self.read(target, asked, live_count=live) if asked else Reading(asked, IdSet(), "")
+                reading = self.read(target, asked) if asked else Reading(asked, IdSet(), "")
                 present, how = reading.present, reading.how
+                # What a list has counted need not be asked for again.
+                live = self.pointer(target)[1] if reading.vectors is None else reading.vectors
             after = self.created_on(target)
         except IndexNotFound:
             return TargetObservation(target, Presence.MISSING, requests=self._dispatcher.budget.started - before)
@@ -261,9 +264,10 @@ class Observer:
             listed = self._lists.complete(target, keep, affordable=None)
         except (NoList, CursorExpired) as problem:
             raise ServiceFault(f"prefixes cannot be resolved: {problem}") from None
-        if listed is None:
+        matched, vectors = listed
+        if matched is None:
             raise AssertionError("a list without an alternative is never too dear")
-        return listed
+        return matched, vectors
 
 
 def _by_ids(count: int) -> int:

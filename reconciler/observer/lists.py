@@ -34,7 +34,7 @@ class Lists:
 
     def complete(
         self, target: Target, keep: Callable[[IdSet], IdSet], *, affordable: int | None
-    ) -> tuple[IdSet, int] | None:
+    ) -> tuple[IdSet | None, int]:
         """A complete list, reduced page by page.
 
         Args:
@@ -42,7 +42,8 @@ class Lists:
             affordable: requests beyond which another way is cheaper; None when there is no other way.
 
         Returns:
-            (what was kept, vectors in the snapshot); None when the first page shows that it costs too much.
+            (what was kept, vectors in the snapshot); nothing kept when the first page shows that it costs too much:
+            None.
 
         Raises:
             NoList: it cannot end in time, or is not the complete list that it says it is.
@@ -56,7 +57,7 @@ class Lists:
 
     def _snapshot(
         self, target: Target, keep: Callable[[IdSet], IdSet], affordable: int | None
-    ) -> tuple[IdSet, int] | None:
+    ) -> tuple[IdSet | None, int]:
         """As `complete`, once."""
         kept: list[IdSet] = []
         cursors: set[str | None] = {None}
@@ -82,7 +83,7 @@ class Lists:
             pages_left = max(1, ceil((total - seen) / LIST_PAGE_MAXIMUM))
             if cursor is None:
                 if affordable is not None and pages_left >= affordable:
-                    return None
+                    return None, total
                 self._check_pace(target, page, pages_left, self._clock.elapsed() - started)
             if page.next_cursor in cursors:
                 raise NoList(f"{target}: the list gave the same cursor twice")

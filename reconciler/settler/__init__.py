@@ -75,6 +75,7 @@ class Settler:
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
         self._deadline = float("inf")
+        self._polling = 0
         self._counted = dispatcher.budget.started
         self._told = clock.elapsed()
 
@@ -120,6 +121,7 @@ class Settler:
 
     def _until_done(self, cases: Sequence[Case]) -> None:
         self._deadline = self._clock.elapsed() + self._timeout
+        self._polling = sum(case.phase is Phase.POLLING for case in cases)
         waiting = [(case.due, order) for order, case in enumerate(cases)]
         heapq.heapify(waiting)
         while waiting and not self._stopping:
@@ -191,9 +193,11 @@ class Settler:
             self._notify(ProcessedIds(case.target, len(numbers), pointer))
         if case.waiting:
             if self._clock.elapsed() < case.fallback:
-                case.wait_longer(self._clock)
+                # Many indexes at once are looked at no faster than the budget can bear for long.
+                case.wait_longer(self._clock, self._polling * self._dispatcher.budget.seconds_a_request)
                 return
             case.pointer_seen = False
+        self._polling -= 1
         case.processed_at = self._clock.elapsed()
         case.phase = Phase.READING
         case.interval = FIRST_POLL_SECONDS

@@ -39,6 +39,10 @@ class _Window:
         self._seconds = seconds + min(1.0, seconds / 200)
         self._starts: deque[float] = deque(maxlen=limit)
 
+    @property
+    def pace(self) -> float:
+        return self._seconds / self._limit
+
     def add(self, moment: float) -> None:
         self._starts.append(moment)
 
@@ -105,6 +109,11 @@ class Budget:
         for age in sorted((max(0.0, age) for age in spent), reverse=True):
             for each in self._windows:
                 each.add(now - age)
+
+    @property
+    def seconds_a_request(self) -> float:
+        """Seconds between two requests of a pace that can be kept up; 0.0 without a limit."""
+        return 0.0 if self._main is None else self._main.pace
 
     def delay(self) -> float:
         """Seconds until one more request may start; 0.0 = now."""

@@ -129,7 +129,11 @@ def least(cell: Cell) -> Steps:
     proof = min(by_name(cell.ids), pages(cell.left))
     around = 2 if listed else 1 + ceil(cell.ids / SLICE_IDS)
     return {
-        "refresh": Counts(proof=min(by_name(cell.ids), pages(cell.vectors)), created_on=2, size=1),
+        "refresh": Counts(
+            proof=min(by_name(cell.ids), pages(cell.vectors)),
+            created_on=2,
+            size=int(pages(cell.vectors) >= by_name(cell.ids)),  # a list counts them itself
+        ),
         "apply": Counts(ceil(cell.ids / DELETE_IDS), proof, 1 + around, polls=polls(LAG)),
         "verify": Counts(proof=proof, created_on=around, size=int(not listed and by_name(cell.ids) > 1)),
     }
