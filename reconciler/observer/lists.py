@@ -42,8 +42,8 @@ class Lists:
             affordable: requests beyond which another way is cheaper; None when there is no other way.
 
         Returns:
-            (what was kept, vectors in the snapshot); nothing kept when the first page shows that it costs too much:
-            None.
+            (what was kept, vectors in the snapshot); (None, vectors) when the first page shows that it costs too
+            much.
 
         Raises:
             NoList: it cannot end in time, or is not the complete list that it says it is.

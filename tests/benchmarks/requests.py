@@ -45,7 +45,8 @@ SDK_IDS = 10_000
 NOTES = f"""\
 - Least: deletes ceil(ids / 100). Reads of what is there, the cheaper of ceil(ids / 20) by name and one page for each
   1,000 vectors of the index as it is then (an empty index is one page).
-- Fixed, after the `+`: `plan --refresh` reads `created_on` before and after, and the size of the index once. `apply`
+- Fixed, after the `+`: `plan --refresh` reads `created_on` before and after, and the size of the index where no list
+  counts it. `apply`
   reads `created_on` before its first delete, before the proof, and after a list or after each 2,000 or so ids proven
   by name. `verify --all` does so around its reads; nobody tells it the size of the index, so it asks for the first
   page of a list, which is one request more where asking by name turns out to be cheaper.
