@@ -26,6 +26,13 @@ MUTANTS = [
         "                self._folder_synced", (_SYNCED,),
     ),
     Mutant(
+        "the line end is written with the rest", "state/stores/file.py",
+        "        end = self._make_durable(handle, line[:-1], start, start)\n"
+        "        end = self._make_durable(handle, line[-1:], end, start)",
+        "        end = self._make_durable(handle, line, start, start)",
+        (f"{_FILE}::test_the_line_end_is_written_alone_when_all_before_it_is_durable",),
+    ),
+    Mutant(
         "a handle that failed to sync is used again", "state/stores/file.py",
         '            self._poison = self._failed("made durable", error)\n            raise self._poison from error',
         "            raise", (_FILE,),

@@ -4,8 +4,10 @@ import os
 
 import pytest
 
-from reconciler.errors import UsageError
+from reconciler.errors import ReconcilerError, UsageError
+from reconciler.state.holder import unlock_command
 from reconciler.state.identity import whoami
+from reconciler.state.journal import create
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.memory import MemoryStore
 from reconciler.state.stores.redact import redact
@@ -215,3 +217,56 @@ def test_who_runs_this_elsewhere(env, actor, job):
 
 def test_who_runs_this_without_any_variable():
     assert whoami({})["actor"]
+
+
+UNESCAPED = [
+    "hunter2", "hun@hunter2", "@hunter2", "hunter2@", "a/hunter2", "/hunter2", "hunter2/", "a#hunter2", "#hunter2",
+    "a?hunter2", "?hunter2", "a:hunter2", ":hunter2", "a%hunter2", "%40hunter2", "a b hunter2", "[hunter2", "hunter2]",
+    "a\\hunter2", "a,hunter2", "a&hunter2", "a=hunter2", "1234/hunter2", "1/2/hunter2", "12@hunter2", "1,2/hunter2",
+    "12?hunter2", "12?user=hunter2", "12?host=hunter2", "12?sslmode=hunter2", "12?log=hunter2", "12?password=hunter2",
+    "12?dbname=hunter2", "12?application_name=hunter2", "12#hunter2", "1234/@hunter2", "hunter2\n", "\thunter2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("password", UNESCAPED)
+@pytest.mark.parametrize("url", ["postgresql://me:{}@db.example.com:5432/state", "postgres://me:{}@db/s?log=a"])
+def test_a_password_that_is_not_escaped_is_shown_nowhere(url, password):
+    """Whether the URL can be used or not: neither in errors nor in what a store tells of itself."""
+    try:
+        store = open_store(url.format(password), environment={})
+    except UsageError as error:
+        said = f"{error.message} {error.hint} {error!r}"
+    else:
+        said = f"{store.url} {store.address()} {store!r} {unlock_command('run', store.url)}"
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:me:hunter2@db/state",
+        "postgresql:/me:hunter2@db/state",
+        "jdbc:postgresql://me:hunter2@db/state",
+        "postgresql+psycopg://me:hunter2@db/state",
+        "mysql:me:hunter2@db/state",
+        " postgresql://me:hunter2@db/state",
+        "'postgresql://me:hunter2@db/state'",
+        '"postgresql://me:hunter2@db/state"',
+        "\ufeffpostgresql://me:hunter2@db/state",
+        "postgresql//me:hunter2@db/state",
+        "host=db user=me password=hunter2",
+        "postgresql://db/s?oauth_client_secret=hunter2",
+        "postgresql://db/s?scram_client_key=hunter2",
+        "postgresql://db/s?scram_server_key=hunter2",
+        "postgresql://db/s?sslpassword=hunter2",
+    ],
+)
+def test_what_is_nearly_the_url_of_a_database_shows_no_secret_either(url, tmp_path, clock):
+    try:
+        store = open_store(url, root=tmp_path, environment={})
+        said = f"{store.url} {store.address()} {unlock_command('run', store.url)}"
+        if isinstance(store, FileStore):
+            create(store, clock)
+    except ReconcilerError as error:
+        said = f"{error.message} {error.hint} {error!r}"
+    assert "hunter2" not in said

@@ -1,7 +1,8 @@
 """A log in a local file. Its compare-and-append is an exclusive lock on the file itself, for that append only.
 
-A line is written after everything that precedes it was seen under the lock, and is acknowledged after an
-fsync. What a crash leaves behind is at most a last line without its LF; it is put aside by the next writer.
+A line is written after everything that precedes it was seen under the lock, its LF after all the rest is synced,
+and it is acknowledged when that is synced, too. What a crash leaves behind is at most a last line without its LF;
+it is put aside by the next writer.
 """
 
 from __future__ import annotations
@@ -214,11 +215,20 @@ class FileStore(Store):
         self._put_tail_aside(handle)
         if position != self._mark.position + 1:
             return Conflict()
-        end = self._mark.end
+        start = self._mark.end
+        # The line end comes alone, when all before it is durable: a power cut may keep any of the sectors of a
+        # write, but no whole line that is not what was written. A whole line whose hash fails is damage, always.
+        end = self._make_durable(handle, line[:-1], start, start)
+        end = self._make_durable(handle, line[-1:], end, start)
+        self._mark = _Mark(position, end, line[-_FINGERPRINT:])
+        return Done()
+
+    def _make_durable(self, handle: int, content: bytes, offset: int, start: int) -> int:
+        """Write and sync; returns where it ends. When it fails, all from `start` is taken back."""
         try:
-            write_all(self._calls, handle, line, end)
+            end = write_all(self._calls, handle, content, offset)
         except OSError as error:
-            self._take_back(handle, end, error)
+            self._take_back(handle, start, error)
             raise
         try:
             self._calls.fsync(handle)
@@ -228,11 +238,10 @@ class FileStore(Store):
         except OSError as error:
             # The kernel may have dropped what it could not write, and says so only once: from here on nothing
             # that is read through it proves anything.
-            self._take_back(handle, end, error)
+            self._take_back(handle, start, error)
             self._poison = self._failed("made durable", error)
             raise self._poison from error
-        self._mark = _Mark(position, end + len(line), line[-_FINGERPRINT:])
-        return Done()
+        return end
 
     def _take_back(self, handle: int, size: int, cause: OSError) -> None:
         """Remove what was half written. If that fails too, this handle is not used again."""
