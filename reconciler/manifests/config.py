@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -48,6 +49,7 @@ class Config:
         account_id: for manifests that name none.
         limits: how much one plan may delete.
         api: how requests are made.
+        recheck: how long a released or lapsed tombstone is still audited by `verify --all`.
     """
 
     path: str | None = None
@@ -56,6 +58,7 @@ class Config:
     account_id: str | None = None
     limits: Limits = field(default_factory=Limits)
     api: ApiSettings = field(default_factory=ApiSettings)
+    recheck: timedelta = timedelta()
 
 
 def load_config(path: str | None, *, root: Path) -> tuple[Config, tuple[Diagnostic, ...]]:
@@ -116,7 +119,13 @@ def _config(name: str, values: dict[str, Any]) -> Config:
             },
         ),
         api=ApiSettings(**values.get("api", {})),
+        recheck=_duration(values.get("recheck", "0d")),
     )
+
+
+def _duration(text: str) -> timedelta:
+    """`30d` or `12h`, as the schema lets it pass."""
+    return timedelta(**{{"d": "days", "h": "hours"}[text[-1]]: int(text[:-1])})
 
 
 def _credentials(root: Table) -> list[Diagnostic]:

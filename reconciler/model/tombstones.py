@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from reconciler.clock import parse_timestamp
 from reconciler.model.desired import declaration_document
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
@@ -106,6 +108,7 @@ class TargetRecord:
         batches: in order of the log.
         by_status: the ids of each status; an id has exactly one, that of the last batch or event naming it.
         by_declaration: (numbers of declarations, ids) of every id that is not released.
+        releases: (RFC 3339, ids) of everything that was ever released, in order of the log.
     """
 
     number: int
@@ -115,10 +118,36 @@ class TargetRecord:
     batches: tuple[BatchRecord, ...] = ()
     by_status: Mapping[Status, IdSet] = field(default_factory=dict)
     by_declaration: tuple[tuple[tuple[int, ...], IdSet], ...] = ()
+    releases: tuple[tuple[str, IdSet], ...] = ()
 
     def ids(self, *statuses: Status) -> IdSet:
         """The ids that have one of `statuses`."""
         return IdSet.union(self.by_status.get(status, IdSet()) for status in statuses)
+
+    def released_since(self, moment: datetime) -> IdSet:
+        """The released ids that were released at `moment` or later."""
+        recent = IdSet.union(ids for at, ids in self.releases if parse_timestamp(at) >= moment)
+        return recent & self.ids(Status.RELEASED)
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixPromise:
+    """No id of the index begins with `text`, but what a keep protects: promised when it was listed.
+
+    Attributes:
+        declaration: number of the record that promises it.
+        kept_prefixes, kept_ids: what keeps protected then.
+    """
+
+    declaration: int
+    text: str
+    kept_prefixes: tuple[str, ...] = ()
+    kept_ids: IdSet = field(default_factory=IdSet)
+
+    def broken_by(self, ids: IdSet) -> IdSet:
+        """Those of `ids` that should not be there."""
+        matched = ids.starting_with(self.text) - self.kept_ids
+        return matched - IdSet.union(matched.starting_with(prefix) for prefix in self.kept_prefixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +220,30 @@ class Projection:
     def declared(self, target: int) -> tuple[DeclarationRecord, ...]:
         """The declarations recorded for the target of this number, in order of the log."""
         return self._declared.get(target, ())
+
+    def promises(self, record: TargetRecord, today: date) -> tuple[PrefixPromise, ...]:
+        """The prefixes that are still promised to match nothing, as last declared.
+
+        A promise ends with its `until`, and when everything that came from its declaration is released.
+        """
+        newest = {(each.manifest, each.ordinal): each for each in self.declared(record.number)}
+        alive = (self.declarations[n] for numbers, _ in record.by_declaration for n in numbers)
+        places = {(each.manifest, each.ordinal) for each in alive}
+        found = []
+        for place, each in newest.items():
+            lapsed = each.until is not None and date.fromisoformat(each.until) <= today
+            for prefix in each.prefixes:
+                if lapsed or (prefix.get("count") and place not in places):
+                    continue
+                kept = prefix.get("keeps") or {}
+                promise = PrefixPromise(
+                    each.number,
+                    str(prefix["text"]),
+                    tuple(map(str, kept.get("prefixes", ()))),
+                    IdSet.of(map(str, kept.get("ids", ()))),
+                )
+                found.append(promise)
+        return tuple(found)
 
     @cached_property
     def _declared(self) -> dict[int, tuple[DeclarationRecord, ...]]:

@@ -7,8 +7,8 @@ starts again once, and two snapshots are never joined (see lists). Memory is bou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -41,6 +41,7 @@ class Reading:
         how: "get_by_ids" or "list".
         note: why a list was not taken although it would have been cheaper; "" otherwise.
         vectors: in the index, where a list has counted them.
+        others: not asked for, but listed, and beginning with a prefix that was.
     """
 
     asked: IdSet
@@ -48,6 +49,7 @@ class Reading:
     how: str
     note: str = ""
     vectors: int | None = None
+    others: IdSet = field(default_factory=IdSet)
 
 
 @dataclass
@@ -113,6 +115,7 @@ class Observer:
         pin: str | None,
         live_count: int | None = None,
         slices: Callable[[IdSet, int], Iterable[IdSet]] | None = None,
+        prefixes: Collection[str] = (),
     ) -> Iterator[Reading]:
         """Which of `ids` are present, on an index whose `created_on` is `pin` before and after.
 
@@ -123,16 +126,17 @@ class Observer:
             pin: None when the index was never seen before; then it is only compared with itself.
             live_count: vectors in the index, when somebody knows it already.
             slices: cuts ids into disjoint sets of about a number of ids; None = in their order.
+            prefixes: only a complete list tells what begins with them, so one is taken, whatever it costs.
 
         Raises:
             IndexRecreated: `created_on` is another one before or after a read: nothing may be concluded of it.
             ServiceError: it could not be read: nothing may be concluded.
         """
         pin = self._same_index(target, pin)
-        listed, note, _ = self._listed(target, ids, live_count)
+        listed, note, _ = self._listed(target, ids, live_count, prefixes)
         if listed is not None:
             self._same_index(target, pin)
-            yield Reading(ids, listed, "list")
+            yield Reading(ids, listed & ids, "list", others=listed - ids)
             return
         self._pace = _Pace(self._clock.elapsed(), _by_ids(len(ids)))
         try:
@@ -174,15 +178,23 @@ class Observer:
             return Reading(ids, listed, "list", vectors=vectors)
         return Reading(ids, self._get_by_ids(target, ids), "get_by_ids", note, vectors)
 
-    def _listed(self, target: Target, ids: IdSet, live_count: int | None) -> tuple[IdSet | None, str, int | None]:
-        """Those of `ids` that a complete list names, None when there is none or a dearer one; why; its count."""
+    def _listed(
+        self, target: Target, ids: IdSet, live_count: int | None, prefixes: Collection[str] = ()
+    ) -> tuple[IdSet | None, str, int | None]:
+        """What a complete list names of `ids`, or begins with `prefixes`; why there is none; its count.
+
+        None where there is no list, or asking by name is cheaper. Only a list tells what begins with a prefix.
+        """
         by_ids = _by_ids(len(ids))
-        if by_ids <= 1 or (live_count is not None and ceil(live_count / LIST_PAGE_MAXIMUM) >= by_ids):
+        dear = live_count is not None and ceil(live_count / LIST_PAGE_MAXIMUM) >= by_ids
+        if not prefixes and (by_ids <= 1 or dear):
             return None, "", None
+        affordable = None if prefixes else by_ids
         try:
-            listed, vectors = self._lists.complete(target, lambda page: ids & page, affordable=by_ids)
+            listed, vectors = self._lists.complete(target, _keeping(ids, prefixes), affordable=affordable)
         except (NoList, RequestRejected) as problem:  # an expired cursor, too: naming the ids is as good a proof
-            return None, str(problem), None
+            unchecked = "; what begins with a declared prefix was not looked for" if prefixes else ""
+            return None, f"{problem}{unchecked}", None
         return listed, "", vectors
 
     def _get_by_ids(self, target: Target, ids: IdSet) -> IdSet:
@@ -254,20 +266,23 @@ class Observer:
             requests=self._dispatcher.budget.started - before,
         )
 
-    def _matching(self, target: Target, ids: IdSet, prefixes: Iterable[str]) -> tuple[IdSet, int]:
+    def _matching(self, target: Target, ids: IdSet, prefixes: Collection[str]) -> tuple[IdSet, int]:
         """Ids of a complete list that are in `ids` or begin with one of `prefixes`, and the vector count."""
-
-        def keep(page: IdSet) -> IdSet:
-            return IdSet.union([page & ids, *(page.starting_with(prefix) for prefix in prefixes)])
-
         try:
-            listed = self._lists.complete(target, keep, affordable=None)
+            listed = self._lists.complete(target, _keeping(ids, prefixes), affordable=None)
         except (NoList, CursorExpired) as problem:
             raise ServiceFault(f"prefixes cannot be resolved: {problem}") from None
         matched, vectors = listed
         if matched is None:
             raise AssertionError("a list without an alternative is never too dear")
         return matched, vectors
+
+
+def _keeping(ids: IdSet, prefixes: Collection[str]) -> Callable[[IdSet], IdSet]:
+    """Reduces a page of a list to what is in `ids` or begins with one of `prefixes`."""
+    if not prefixes:
+        return lambda page: ids & page
+    return lambda page: IdSet.union([page & ids, *(page.starting_with(prefix) for prefix in prefixes)])
 
 
 def _by_ids(count: int) -> int:

@@ -14,7 +14,7 @@ from reconciler.errors import (
     ReconcilerError,
     ServiceError,
 )
-from reconciler.model.desired import Declaration, DesiredTarget
+from reconciler.model.desired import Declaration, DesiredTarget, Keep
 from reconciler.model.diagnostic import error
 from reconciler.model.idset import IdSet
 from reconciler.model.notices import Problem, Sink
@@ -283,7 +283,7 @@ class _Book:
             ids = IdSet.union([declaration.ids, *prefixes])
             listed = bool(declaration.prefixes) and declaration in declared.declarations
             if ids or listed:
-                numbered[self._declaration(number, declaration, index, known)] = ids
+                numbered[self._declaration(number, declaration, index, known, declared.keeps)] = ids
         return numbered
 
     def _declaration(
@@ -292,10 +292,11 @@ class _Book:
         declaration: Declaration,
         index: IndexPlan,
         known: Mapping[tuple[str, int], DeclarationRecord],
+        keeps: tuple[Keep, ...],
     ) -> int:
         limits = self._context.config.limits.of(index.target.index).as_dict()
         prefixes = [
-            {"text": plan.text, "count": plan.count, "digest": plan.digest}
+            {"text": plan.text, "count": plan.count, "digest": plan.digest, **_kept(keeps, plan.text)}
             for plan in index.prefixes
             if plan.path == declaration.manifest and plan.text in {p.text for p in declaration.prefixes}
         ]
@@ -324,6 +325,14 @@ class _Book:
             )
         )
         return fresh
+
+
+def _kept(keeps: tuple[Keep, ...], prefix: str) -> dict[str, dict[str, list[str]]]:
+    """What protects ids that begin with `prefix`: `verify --all` knows the state alone."""
+    prefixes = {each.text for keep in keeps for each in keep.prefixes}
+    near = sorted(text for text in prefixes if text.startswith(prefix) or prefix.startswith(text))
+    ids = list(IdSet.union(keep.ids.starting_with(prefix) for keep in keeps))
+    return {"keeps": {"prefixes": near, "ids": ids}} if near or ids else {}
 
 
 def release_events(record: TargetRecord, ids: IdSet, reason: str) -> Iterator[Released]:

@@ -14,7 +14,7 @@ from reconciler.observer import Observer
 from reconciler.operations.context import Context
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import store_warnings
-from reconciler.settler import Settlement, Settler
+from reconciler.settler import Audit, Settlement, Settler
 from reconciler.state.journal import Journal
 from reconciler.state.run import Run, whoami
 
@@ -75,7 +75,8 @@ def verify(
                 hint="Nothing was deleted from here, or --state is another one.",
             )
         journal = Journal(store, context.clock)
-        records = _records(journal.load(), audit=audit)
+        projection = journal.load()
+        records = _records(projection, _audit(context, projection) if audit else None)
         journal.require_writable()
         if not records:
             return _result(journal.projection(), journal.head, Settlement(), 0, interrupted=False)
@@ -102,7 +103,9 @@ def verify(
                 observer = Observer(client, reads, context.clock)
                 settler = Settler(run, observer, reads, context.clock, timeout=timeout, notify=notify)
                 stop.on_request(settler.stop)
-                settlement = settler.settle(_records(run.snapshot(), audit=audit), audit=audit)
+                snapshot = run.snapshot()
+                extra = _audit(context, snapshot) if audit else None
+                settlement = settler.settle(_records(snapshot, extra), audit=extra)
             outcome = _outcome(settlement)
         finally:
             counts = {"verified": settlement.verified, "reappeared": settlement.reappeared}
@@ -118,10 +121,28 @@ def _outcome(settlement: Settlement) -> str:
     return "not-settled" if settlement.pending else "done"
 
 
-def _records(projection: Projection, *, audit: bool) -> list[TargetRecord]:
+def _audit(context: Context, projection: Projection) -> Audit:
+    """What the drift audit reads beside the tombstones: what was released of late, and the prefixes."""
+    now = context.clock.now()
+    live = [record for record in projection.targets.values() if not record.closed]
+    recheck = context.config.recheck
+    return Audit(
+        released={r.number: r.released_since(now - recheck) for r in live} if recheck else {},
+        promises={r.number: projection.promises(r, now.date()) for r in live},
+    )
+
+
+def _records(projection: Projection, audit: Audit | None) -> list[TargetRecord]:
     """The targets that there is something to read of."""
-    statuses = [Status.ACCEPTED, Status.PROCESSED, *((Status.VERIFIED, Status.REAPPEARED) if audit else ())]
-    return [r for r in projection.targets.values() if not r.closed and r.ids(*statuses)]
+    statuses = [Status.ACCEPTED, Status.PROCESSED]
+    if audit is None:
+        return [r for r in projection.targets.values() if not r.closed and r.ids(*statuses)]
+    statuses += [Status.VERIFIED, Status.REAPPEARED]
+    return [
+        r
+        for r in projection.targets.values()
+        if not r.closed and (r.ids(*statuses) or audit.released.get(r.number) or audit.promises.get(r.number))
+    ]
 
 
 def _result(

@@ -16,8 +16,9 @@ declared absent from an index:
     index re-created   - delete (index-recreated): what was remembered belongs to the index that is gone
 
 An id that is remembered but no longer declared is released, if every manifest that declared it lies within the
-PATHS asked for. An id whose declarations lapsed (`until`) is never sent again; what the service has accepted is
-still followed to its proof, any other is released.
+PATHS asked for. An id whose declarations lapsed (`until`) is never sent again, and none lapses unverified: what
+the service has accepted is still followed to its proof; where nobody knows (`?`) it stays, blocked, until a person
+decides. Any other is released.
 
 Limits are checked on the finished plan: a refused plan still shows all its actions.
 """
@@ -210,8 +211,11 @@ class _View:
         lapsed = DesiredTarget(self.target, declared.lapsed)
         releasable = ids & IdSet.union(held for held, _ in self._in_scope(record))
         # Not enforced any more, so never sent again; what the service has accepted is still followed to its proof.
-        over = releasable & record.ids(Status.VERIFIED, Status.REAPPEARED, Status.UNRESOLVED)
+        over = releasable & record.ids(Status.VERIFIED, Status.REAPPEARED)
         open_ids = ids & record.ids(Status.ACCEPTED, Status.PROCESSED)
+        # Nobody knows what became of these, and no read of what was never accepted proves it: a person decides.
+        doubtful = ids & record.ids(Status.UNRESOLVED)
+        yield from self._sourced(ActionKind.BLOCKED, "lapsed-unknown", doubtful, lapsed)
         yield from self._sourced(ActionKind.RELEASE, "lapsed", over, lapsed)
         yield from self._sourced(ActionKind.CONFIRM, "lapsed-unverified", open_ids, lapsed)
 
@@ -322,6 +326,13 @@ class _View:
                 )
             elif prefix.count == 0:
                 yield note("prefix-empty", f'{self.target}: prefix "{prefix.text}" matches nothing')
+        doubtful = sum(len(action.ids) for action in planned.actions if action.reason == "lapsed-unknown")
+        if doubtful:
+            yield warning(
+                "lapsed-unknown",
+                f"{self.target}: {doubtful:,} ids lapsed, and nobody knows whether they were deleted",
+                "A later `until` has them sent again and proven; removing their declaration releases them.",
+            )
         if record is not None:
             yield from self._release_diagnostics(planned, record)
             yield from self._declaration_changes(record)

@@ -39,6 +39,7 @@ from reconciler.model.tombstones import Status, TargetRecord
 from reconciler.observer import IndexRecreated, Observer, Reading
 from reconciler.settler.cases import (
     PROCESSING_SECONDS,
+    Audit,
     Case,
     Groups,
     Phase,
@@ -46,13 +47,13 @@ from reconciler.settler.cases import (
     TargetSettlement,
     processed_by,
 )
-from reconciler.settler.findings import found_present, found_read
+from reconciler.settler.findings import found_present, found_read, found_under_prefixes
 from reconciler.settler.naming import frames, ranges
 from reconciler.state.events import Event, LeaseRenewed, Processed
 from reconciler.state.run import Run
 from reconciler.vectorize import Dispatcher
 
-__all__ = ["Groups", "Settlement", "Settler", "TargetSettlement", "processed_by"]
+__all__ = ["Audit", "Groups", "Settlement", "Settler", "TargetSettlement", "processed_by"]
 
 
 class Settler:
@@ -90,22 +91,33 @@ class Settler:
         records: Sequence[TargetRecord],
         *,
         absent: Mapping[Target, Groups] | None = None,
-        audit: bool = False,
+        audit: Audit | None = None,
     ) -> Settlement:
         """Settle everything pending of `records`.
 
         Args:
             records: the targets, as the log has them now.
             absent: ids found absent and not sent, by target; to be proven after this run's mutations.
-            audit: read every tombstone that was verified or had reappeared again, too.
+            audit: read every tombstone that was verified or had reappeared again, too, and what it names.
 
         Raises:
             RunFenced, StateError: the log could not be written.
         """
-        again = (Status.VERIFIED, Status.REAPPEARED) if audit else ()
+        again = (Status.VERIFIED, Status.REAPPEARED) if audit is not None else ()
         absent, run = absent or {}, self._run.run
-        cases = [Case(r, absent.get(r.target, ()), r.ids(*again), self._clock, run) for r in records]
-        cases = [case for case in cases if case.asked]
+        extra = audit or Audit()
+        cases = [
+            Case(
+                record,
+                absent.get(record.target, ()),
+                record.ids(*again) | extra.released.get(record.number, IdSet()),
+                self._clock,
+                run,
+                promises=extra.promises.get(record.number, ()),
+            )
+            for record in records
+        ]
+        cases = [case for case in cases if case.asked or case.promises]
         self._observer.attend(lambda: self._beat(cases), self._notify)
         if cases:
             self._tell_progress(cases)
@@ -210,6 +222,7 @@ class Settler:
             pin=case.record.created_on,
             live_count=case.live_count,
             slices=case.slices,
+            prefixes=[promise.text for promise in case.promises],
         )
         for reading in readings:
             self._take(case, reading)
@@ -236,6 +249,10 @@ class Settler:
             self._notify(VerifiedIds(case.target, missing, how))
         if wrong := reading.present - case.ids:
             self._found(case, wrong)
+        if strange := list(found_under_prefixes(case, reading.others, how)):
+            self._record(strange)
+            self._found(case, IdSet.union(IdSet.of(event.ids) for event in strange))
+        case.promises = ()
 
     def _record(self, events: Iterable[Event]) -> None:
         for portion in frames(events):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -12,7 +12,7 @@ from reconciler.errors import ServiceError
 from reconciler.model.idset import IdSet
 from reconciler.model.limits import FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH
 from reconciler.model.target import Target
-from reconciler.model.tombstones import BatchRecord, Status, TargetRecord
+from reconciler.model.tombstones import BatchRecord, PrefixPromise, Status, TargetRecord
 from reconciler.observer import seconds_since
 from reconciler.settler.naming import own_ids
 
@@ -76,6 +76,19 @@ class Settlement:
         return sum(len(each.reappeared) for each in self.by_target.values())
 
 
+@dataclass(frozen=True)
+class Audit:
+    """What an audit reads beside what was verified or had reappeared, by the number of the target.
+
+    Attributes:
+        released: released ids that are still audited.
+        promises: prefixes that match nothing.
+    """
+
+    released: Mapping[int, IdSet] = field(default_factory=dict)
+    promises: Mapping[int, Sequence[PrefixPromise]] = field(default_factory=dict)
+
+
 def processed_by(pointer: str | None, batches: Sequence[BatchRecord]) -> tuple[BatchRecord, ...]:
     """The accepted batches that `pointer` proves processed (rule 1).
 
@@ -111,13 +124,24 @@ class Case:
         absent: found absent and not sent; to be proven with the rest.
         audit: verified or reappeared before; to be read again with the rest.
         run: the run that is under way.
+        promises: prefixes that match nothing, to be checked with the rest.
     """
 
-    def __init__(self, record: TargetRecord, absent: Groups, audit: IdSet, clock: Clock, run: str) -> None:
+    def __init__(
+        self,
+        record: TargetRecord,
+        absent: Groups,
+        audit: IdSet,
+        clock: Clock,
+        run: str,
+        *,
+        promises: Sequence[PrefixPromise] = (),
+    ) -> None:
         self.record = record
         self.target = record.target
         self.absent = absent
         self.audit = audit
+        self.promises = promises
         self.result = TargetSettlement()
         self.batches = {b.number: b for b in record.batches if b.status in (Status.ACCEPTED, Status.PROCESSED)}
         self.waiting = {n for n, b in self.batches.items() if b.status == Status.ACCEPTED}
@@ -192,6 +216,15 @@ class Case:
             yield taken[-1]
         for chunk in (ids - IdSet.union(taken)).chunks(size):
             yield IdSet.of(chunk)
+
+    def broken(self, others: IdSet) -> Iterator[tuple[PrefixPromise, IdSet]]:
+        """Of `others`, listed and never sent, those that begin with a promised prefix; each once."""
+        unknown = others - self.record.ids(*Status)
+        for promise in self.promises:
+            found = promise.broken_by(unknown)
+            unknown -= found
+            if found:
+                yield promise, found
 
     def wait_longer(self, clock: Clock, least: float = 0.0) -> None:
         """Not before `least` seconds, and a little longer each time."""

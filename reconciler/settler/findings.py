@@ -20,6 +20,15 @@ def found_read(case: Case, asked: IdSet, present: IdSet, how: str) -> Iterator[E
     yield from found_present(case, case.audit & present, how)
 
 
+def found_under_prefixes(case: Case, others: IdSet, how: str) -> Iterator[Reappeared]:
+    """What begins with a promised prefix and was never sent: it should not be there."""
+    for promise, ids in case.broken(others):
+        for chunk in ids.chunks(IDS_AN_EVENT):
+            yield Reappeared(
+                case.record.number, chunk, [[[promise.declaration], len(chunk)]], how=f"{how}; prefix"
+            )
+
+
 def found_present(case: Case, ids: IdSet, how: str) -> Iterator[Event]:
     """`ids` are there and should not be."""
     for chunk in ids.chunks(IDS_AN_EVENT):

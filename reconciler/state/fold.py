@@ -324,6 +324,9 @@ class Fold(Tables):
         self._need_run()
         self._settle(event.target, event.batches, event.except_ids, Status.RELEASED)
         self._note(event.target, event.ids, (), Status.RELEASED)
+        whole = [self._batches[n].ids for first, last in event.batches for n in range(first, last + 1)]
+        named = (IdSet.union(whole) - IdSet.of(event.except_ids)) | IdSet.of(event.ids)
+        self._push(self._ledgers[event.target].releases, (self._current.at, named))
 
     def _note(self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns, status: Status) -> None:
         self._known_target(target)

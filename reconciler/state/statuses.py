@@ -52,6 +52,7 @@ class Ledger:
         changes: by batch: when all of it got a status that an event gave to whole batches.
         excepted: by place: the ids that such an event left out.
         pending: batches that may still turn out to be rejected.
+        releases: when, and what was named.
     """
 
     batches: list[int] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Ledger:
     changes: dict[int, tuple[Change, ...]] = field(default_factory=dict)
     excepted: dict[int, IdSet] = field(default_factory=dict)
     pending: dict[int, None] = field(default_factory=dict)
+    releases: list[tuple[str, IdSet]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

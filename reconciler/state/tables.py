@@ -114,7 +114,11 @@ class Tables:
                 batches = tuple(self._batches[batch] for batch in ledger.batches)
                 by_status, by_declaration = summarize(ledger, batches)
                 self._folded[number] = replace(
-                    self._targets[number], batches=batches, by_status=by_status, by_declaration=by_declaration
+                    self._targets[number],
+                    batches=batches,
+                    by_status=by_status,
+                    by_declaration=by_declaration,
+                    releases=tuple(ledger.releases),
                 )
             self._dirty.clear()
             top = self._top

@@ -143,16 +143,28 @@ def test_releases_that_nobody_approved_are_not_made(world, ids):
     assert len(world.deletes()) == 1
 
 
-def test_an_id_that_lapsed_without_an_answer_is_not_sent_again(world, ids):
+@pytest.mark.parametrize("decision", ["a later until", "no declaration any more"])
+def test_an_id_that_lapsed_without_an_answer_stays_until_a_person_decides(world, ids, decision):
     world.manifest({"index": "docs", "reason": "r", "ids": ids(3), "until": "2026-11-24"})
     world.fault("drop_after", times=None)
     assert world.apply().unknown == 3
     world.emulator.faults.clear()
     world.clock.advance(3 * 86_400)
     sent = len(world.deletes())
-    assert world.actions() == {".": ids(3)}
-    assert world.apply().released == 3
-    assert len(world.deletes()) == sent
+    assert world.actions() == {"x": ids(3)}
+    assert "lapsed-unknown" in {each.code for each in world.plan().plan.diagnostics}
+    assert world.apply().released == 0
+    assert len(world.deletes()) == sent, "what is no longer enforced is not sent"
+    assert world.ids(Status.UNRESOLVED) == ids(3), "nothing lapses unverified"
+    if decision == "a later until":
+        world.manifest({"index": "docs", "reason": "r", "ids": ids(3), "until": "2027-11-24"})
+        assert world.actions() == {"?": ids(3)}
+        assert world.apply().verified == 3
+    else:
+        (world.root / "manifests" / "gdpr.yaml").write_text('{"version": 1, "absent": []}')
+        assert "released-unverified" in {each.code for each in world.plan().plan.diagnostics}
+        assert world.apply().released == 3
+        assert len(world.deletes()) == sent
 
 
 def test_a_plan_of_yesterday_does_not_delete_what_lapsed_today(world, ids):

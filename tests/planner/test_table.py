@@ -166,7 +166,7 @@ def test_a_lapsed_declaration_never_releases_what_a_manifest_outside_of_the_path
     [
         (None, None),
         (Status.RELEASED, None),
-        (Status.UNRESOLVED, ". lapsed"),
+        (Status.UNRESOLVED, "x lapsed-unknown"),
         (Status.ACCEPTED, "~ lapsed-unverified"),
         (Status.PROCESSED, "~ lapsed-unverified"),
         (Status.VERIFIED, ". lapsed"),
@@ -179,11 +179,12 @@ def test_a_lapsed_id_is_never_sent_again_and_what_was_accepted_is_followed_to_it
     assert build.fates(plan) == ({} if fate is None else {"x": fate})
 
 
-def test_a_lapsed_id_whose_outcome_is_unknown_is_let_go_with_a_warning(build):
+def test_a_lapsed_id_whose_outcome_is_unknown_is_not_let_go_and_a_warning_says_what_to_do(build):
     plan = build.plan(
         build.desired(lapsed=[build.declaration("x")]), build.state(build.record({Status.UNRESOLVED: "x"}))
     )
-    assert "released-unverified" in [d.code for d in plan.diagnostics]
+    assert "lapsed-unknown" in [d.code for d in plan.diagnostics]
+    assert plan.summary.release == 0
 
 
 def test_an_id_that_another_declaration_still_names_does_not_lapse(build):
