@@ -6,7 +6,7 @@ from contextlib import closing
 
 import click
 
-from reconciler.cli import moving, output
+from reconciler.cli import moving, output, reporting
 from reconciler.cli.failures import say
 from reconciler.cli.options import context_of, format_option, surroundings
 from reconciler.errors import ExitCode
@@ -30,7 +30,7 @@ def state() -> None:
     """Create, show, verify, move and unlock the state: the log of what must not exist any more."""
 
 
-for command in (moving.pull, moving.push, moving.migrate, moving.repair):
+for command in (moving.pull, moving.push, moving.migrate, moving.repair, reporting.report):
     state.add_command(command)
 
 

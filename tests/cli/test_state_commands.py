@@ -378,7 +378,7 @@ def test_init_on_a_server_that_ignores_conditions_exits_1_and_creates_nothing(
     there.ignore_conditions = True
     for name, value in there.env().items():
         monkeypatch.setenv(name, value)
-    url = f"s3://{there.create_bucket()}/log"
+    url = f"s3://{there.bucket}/log"
     ended = cli("state", "init", "--state", url)
     assert (ended.code, ended.out) == (1, "")
     assert "a second write to the same name was accepted" in ended.err

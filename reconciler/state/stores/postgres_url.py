@@ -15,8 +15,11 @@ from reconciler.state.stores.redact import redact
 _LOG = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _HOSTS = re.compile(r"[A-Za-z0-9_.:/,%-]*")
 _PORTS = re.compile(r"[0-9,]*")
-#: Parameters that are never shown.
-_SECRETS = frozenset({"password", "sslpassword"})
+#: Parameters that are shown, because a command that is printed needs them. No other is.
+_SHOWN = frozenset({
+    "sslmode", "sslrootcert", "sslcert", "sslnegotiation", "gssencmode", "channel_binding", "target_session_attrs",
+    "connect_timeout", "host", "hostaddr", "port", "service", "options", "application_name",
+})  # fmt: skip
 _HINT = (
     "use postgresql://[USER@]HOST[:PORT]/DATABASE[?log=NAME]; the password comes from PGPASSWORD or PGPASSFILE, "
     "or stands in the URL of RECONCILER_STATE with its special characters as %XX"
@@ -51,16 +54,18 @@ def open_postgres(url: str, environment: Mapping[str, str]) -> Store:
     except ValueError:
         raise UsageError(f"not a URL: {redact(url)}", hint=_HINT) from None
     log = dict(query).get("log", "default")
-    if not _LOG.fullmatch(log) or parts.fragment:
-        raise UsageError(
-            f"not the URL of a state: {redact(url)}", hint="log=NAME: up to 64 letters, digits and - _ ."
-        )
+    # What a password that is not escaped makes of the rest: parts of it would be taken for a database, a log.
+    if "://" not in url or parts.fragment or "@" in parts.path or "@" in parts.query:
+        raise UsageError(f"not the URL of a database: {redact(url)}", hint=_HINT)
+    if not _LOG.fullmatch(log):
+        hint = "log=NAME: up to 64 letters, digits and - _ ."
+        raise UsageError(f"not the name of a log: {redact(url)}", hint=hint)
     rest = [(name, value) for name, value in query if name != "log"]
     dsn = f"postgresql://{parts.netloc}{parts.path}{_query(rest)}"
     require_psycopg(redact(url))
     known = _understood(dsn, url)
     place = f"{_hosts(known)}/{quote(str(known.get('dbname') or ''), safe='')}"
-    shown = [(name, value) for name, value in rest if name not in _SECRETS]
+    shown = [(name, value) for name, value in rest if name in _SHOWN]
     named = [] if log == "default" else [("log", log)]
     user = f"{quote(str(known['user']), safe='')}@" if known.get("user") else ""
     return PostgresStore(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-_USER_INFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)(.*)@", re.DOTALL)
+#: What stands before the last `@` of anything but a file: schemes, perhaps after what a shell or an editor left.
+_USER_INFO = re.compile(r"^([^A-Za-z]*(?!(?i:file):)(?:[A-Za-z][A-Za-z0-9+.-]*:)+/{0,2})(.*)@", re.DOTALL)
 _SECRET_OPTION = re.compile(
-    r"((?:password|passwd|pwd|secret|token|passfile|credential|access_key|key_id|signature)[a-z_]*\s*=\s*)[^&\s]*",
+    r"((?:password|passwd|pwd|secret|token|passfile|credential|key|signature)[a-z_]*\s*=\s*)[^&\s]*",
     re.IGNORECASE,
 )
 

@@ -17,6 +17,8 @@ from reconciler.state.stores.postgres_url import open_postgres
 from reconciler.state.stores.redact import redact
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+#: A URL after a stray character, or what libpq takes besides URLs: no path of a file.
+_DATABASE = re.compile(r"://|\b(?:host|dbname|user|password)\s*=", re.IGNORECASE)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 _PART = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.=-]+"
 _PREFIX = re.compile(f"(?:{_PART}(?:/{_PART})*)?")
@@ -43,7 +45,7 @@ def open_store(url: str, *, root: Path | None = None, environment: Mapping[str, 
         return _s3(url, variables)
     if kind in ("postgres", "postgresql"):
         return open_postgres(url, variables)
-    if kind and kind != "file":
+    if (kind and kind != "file") or (not kind and _DATABASE.search(url)):
         raise UsageError(
             f"not a state this program knows: {redact(url)}",
             hint="use file:PATH, s3://BUCKET/PREFIX or postgresql://HOST/DATABASE; "
