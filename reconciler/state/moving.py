@@ -47,6 +47,7 @@ def migrate(source: Store, destination: Store, clock: Clock) -> Migration:
         raise UsageError(f"the state is at {address} already", hint="--to names another place")
     _say_where(journal, destination, address, clock)
     copied = _copy(journal, destination, clock)
+    destination.sync()  # it may hold what an interrupted move wrote, and did not live to sync
     there = Journal(destination, clock)
     there.load()
     if there.head != journal.head:

@@ -31,7 +31,7 @@ class _Quick(SystemClock):
 @pytest.mark.fault(15)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_eight_writers_lose_no_frame_and_double_none(seaweed, seed, cases):
+def test_eight_writers_lose_no_frame_and_double_none(seaweed, seed, cases, capfd):
     bucket, log = seaweed.bucket, uuid.uuid4().hex
     create(open_store(f"s3://{bucket}/{log}", environment=seaweed.env()), SystemClock())
     acknowledged: list[list[str]] = [[] for _ in range(WRITERS)]
@@ -69,6 +69,7 @@ def test_eight_writers_lose_no_frame_and_double_none(seaweed, seed, cases):
         for thread in threads:
             thread.join()
     assert broken == []
+    assert capfd.readouterr() == ("", ""), "a store prints nothing, whatever it meets"
     reader = Journal(open_store(f"s3://{bucket}/{log}", environment=seaweed.env()), ManualClock())
     reader.load()
     frames = list(walk(reader.store.read(0)))

@@ -1,4 +1,4 @@
-"""PostgreSQL killed with -9 in the middle of commits, again and again, while four writers go on."""
+"""PostgreSQL killed with -9 in the middle of commits, connections cut at every byte: nothing lost, nothing doubled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from reconciler.clock import SystemClock
+from reconciler.clock import ManualClock, SystemClock
 from reconciler.errors import StoreUnavailable
 from reconciler.state import events as ev
 from reconciler.state.chain import walk
@@ -14,6 +14,7 @@ from reconciler.state.journal import Journal, create
 from reconciler.state.placing import HeadMoved
 from reconciler.state.stores.urls import open_store
 from support.postgres import Postgres
+from support.tcp_proxy import ByteCutter
 
 KILLS, WRITERS = 5, 4
 
@@ -79,3 +80,27 @@ def test_no_acknowledged_frame_is_lost_and_none_is_doubled(server, cases):
     assert set(said) <= set(sent)
     assert len(acknowledged) == len(set(acknowledged)) <= len(said)
     cases(KILLS)
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("direction", ["there", "back"])
+def test_a_connection_cut_at_any_byte_neither_loses_nor_doubles_a_frame(postgres, direction, cases):
+    database = postgres.create_database()
+    direct = open_store(postgres.url(database))
+    clock, cut, whole = ManualClock(), 0, False
+    journal = create(direct, clock)
+    while not whole:
+        with ByteCutter(postgres.port, cut * 23, direction) as cutter:
+            journal.store = open_store(postgres.url(database, port=cutter.port))
+            position = journal.position
+            journal.append("", [ev.Recovered("-", 0, "0" * 64)])
+            journal.store.close()
+            whole = not cutter.hits
+        assert journal.position == position + 1
+        cut += 1
+    journal.store, head = direct, journal.head
+    journal.load()
+    direct.close()
+    assert (journal.position, journal.head) == (cut + 1, head)
+    assert cut > 20
+    cases(cut)

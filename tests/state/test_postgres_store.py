@@ -10,7 +10,7 @@ import pytest
 from reconciler.clock import ManualClock, SystemClock
 from reconciler.errors import StateDamaged, StateError, StoreUnavailable
 from reconciler.state import events as ev
-from reconciler.state.frames import seal
+from reconciler.state.frames import parse, seal
 from reconciler.state.journal import Journal, create
 from reconciler.state.placing import HeadMoved
 from reconciler.state.stores.interface import Unknown
@@ -308,3 +308,83 @@ def test_the_password_is_shown_nowhere(postgres, database, clock):
     assert all(PASSWORD not in each for each in said)
     assert any("create the database" in each for each in said)
     assert any("password is wrong" in each for each in said)
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("length", [3, 5, 7])
+def test_a_server_that_went_backwards_and_on_again_is_never_written(journal, url, sql, clock, length):
+    """Restored at 2, and another run wrote there: what this one knew of is not continued."""
+    journal.append("", SAID)
+    kept = list(journal.store.read(0))
+    for _ in range(3):
+        journal.append("", SAID)
+    sql("ALTER TABLE reconciler_frame DISABLE TRIGGER USER; ALTER TABLE reconciler_head DISABLE TRIGGER USER")
+    sql("DELETE FROM reconciler_frame WHERE position > 2")
+    sql(f"UPDATE reconciler_head SET position = 2, hash = '{parse(kept[-1]).hash}'")
+    other = Journal(open_at(url), clock)
+    other.load()
+    while other.position < length:
+        other.append("", SAID)
+    before = list(open_at(url).read(0))
+    with pytest.raises((StateError, HeadMoved)):
+        journal.append("", SAID)
+    with pytest.raises(StateDamaged):
+        journal.check_head("5:" + "0" * 64)
+    assert list(open_at(url).read(0)) == before
+
+
+@pytest.mark.fault(21)
+def test_a_commit_waits_for_the_disk_whatever_the_role_has_as_a_default(journal, url, sql, clock):
+    sql("CREATE TABLE seen (name text, value text)")
+    sql(
+        "CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen SELECT name, "
+        "current_setting(name) FROM unnest(ARRAY['synchronous_commit', 'transaction_isolation', 'lock_timeout', "
+        "'statement_timeout']) name; RETURN NEW; END $$"
+    )
+    sql("CREATE TRIGGER look AFTER INSERT ON reconciler_frame FOR EACH ROW EXECUTE FUNCTION look()")
+    sql(f"ALTER ROLE {OWNER} SET synchronous_commit = off")
+    sql(f"ALTER ROLE {OWNER} SET default_transaction_isolation = 'repeatable read'")
+    try:
+        mine = Journal(open_at(url), clock)
+        mine.load()
+        mine.append("", SAID)
+    finally:
+        sql(f"ALTER ROLE {OWNER} RESET ALL")
+    assert dict(sql("SELECT * FROM seen").fetchall()) == {
+        "synchronous_commit": "on",
+        "transaction_isolation": "read committed",
+        "lock_timeout": "10s",
+        "statement_timeout": "25s",
+    }
+
+
+@pytest.mark.fault(21)
+def test_nothing_is_left_on_a_connection_that_a_pooler_gives_to_others(journal):
+    for _ in range(12):
+        journal.append("", SAID)
+        journal.catch_up()
+    connection = journal.store._connection
+    assert connection.execute("SELECT name FROM pg_prepared_statements").fetchall() == []
+    assert connection.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'").fetchall() == []
+    assert connection.execute(
+        "SELECT current_setting('synchronous_commit'), current_setting('lock_timeout')"
+    ).fetchone() == (
+        "on",
+        "0",
+    )
+    assert connection.info.transaction_status.name == "IDLE"
+
+
+def test_the_probe_leaves_nothing_behind(url, sql):
+    open_at(url).probe()
+    open_at(url).probe()
+    assert sql(
+        "SELECT (SELECT count(*) FROM reconciler_frame) + (SELECT count(*) FROM reconciler_head)"
+    ).fetchone() == (0,)
+
+
+def test_the_bytes_are_stored_as_they_are(journal, sql, clock):
+    journal.append("", [ev.Recovered("é \\ \x00 \n 😀 \\x41", 0, "0" * 64)])
+    stored = [bytes(line) for (line,) in sql("SELECT line FROM reconciler_frame ORDER BY position").fetchall()]
+    assert stored == list(journal.store.read(0))
+    assert b"".join(stored).count(b"\n") == 2

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from reconciler.clock import ManualClock
 from reconciler.errors import StateError, StoreUnavailable
 from reconciler.state.journal import create
+from reconciler.state.stores.interface import Conflict, Done, Unknown
+from reconciler.state.stores.probe import probe
 from reconciler.state.stores.urls import open_store
 from support.fake_s3 import Answer
 
@@ -88,3 +92,131 @@ def test_a_bucket_that_takes_nothing_back_is_as_good(fake_s3):
     assert len(fake_s3.objects) > 1
     journal.load()
     assert journal.position == 1
+
+
+class Objects:
+    """Honest names that are written once, in memory; each test breaks one promise."""
+
+    def __init__(self):
+        self.names = {}
+        self.removed = []
+        self.lock = threading.Lock()
+
+    def put_new(self, name, body):
+        with self.lock:
+            if name in self.names:
+                return Conflict()
+            self.names[name] = body
+            return Done()
+
+    def get(self, name):
+        return self.names.get(name)
+
+    def remove(self, name):
+        self.removed.append(name)
+        self.names.pop(name, None)
+
+
+class Phantoms(Objects):
+    def get(self, name):
+        return self.names.get(name, b"cached")
+
+
+class FirstRefused(Objects):
+    def put_new(self, name, body):
+        return Conflict()
+
+
+class Altered(Objects):
+    def get(self, name):
+        return self.names[name].rstrip() if name in self.names else None
+
+
+class RefusedButChanged(Objects):
+    def put_new(self, name, body):
+        outcome = super().put_new(name, body)
+        self.names[name] = body
+        return outcome
+
+
+class LastOfARaceStands(Objects):
+    """The condition holds for what is there already; of many at once the last is kept, and one is told that it won."""
+
+    def put_new(self, name, body):
+        outcome = super().put_new(name, body)
+        if "race" in name:
+            self.names[name] = body
+        return outcome
+
+
+class NobodyWins(Objects):
+    def put_new(self, name, body):
+        return Conflict() if "race" in name else super().put_new(name, body)
+
+
+class Doubtful(Objects):
+    """A race of which no answer arrives; one of them was written all the same."""
+
+    def put_new(self, name, body):
+        outcome = super().put_new(name, body)
+        return Unknown(StoreUnavailable("no answer")) if "race" in name else outcome
+
+
+class Silent(Objects):
+    def put_new(self, name, body):
+        return (
+            Unknown(StoreUnavailable("no answer", hint="wait")) if "race" in name else super().put_new(name, body)
+        )
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize(
+    ("broken", "seen"),
+    [
+        (Phantoms, "never written can be read"),
+        (FirstRefused, "a first write was refused"),
+        (Altered, "reads differently"),
+        (RefusedButChanged, "a second write that was refused has changed the object"),
+        (LastOfARaceStands, "the object is not the one that won"),
+        (NobodyWins, "the object is not the one that won"),
+    ],
+)
+def test_every_broken_promise_is_named_and_what_was_tried_is_taken_away(broken, seen):
+    objects = broken()
+    with pytest.raises(StateError, match=seen) as refused:
+        probe(objects, "folder")
+    assert not isinstance(refused.value, StoreUnavailable)
+    assert "cannot hold a state" in refused.value.hint
+    assert objects.names == {}
+    assert all(name.startswith("folder/") for name in objects.removed)
+
+
+def test_an_honest_store_passes_also_where_answers_are_lost():
+    for honest in (Objects(), Doubtful()):
+        probe(honest, "folder")
+        assert honest.names == {}
+
+
+def test_silence_is_no_broken_promise_and_no_kept_one():
+    with pytest.raises(StoreUnavailable, match="no answer") as failed:
+        probe(Silent(), "folder")
+    assert failed.value.hint == "wait"
+
+
+def test_a_bucket_that_does_not_exist_on_a_real_server_is_named(seaweed):
+    store = open_store("s3://no-such-bucket-here/log", environment=seaweed.env())
+    for use in (store.exists, store.probe, lambda: list(store.read(0)), lambda: create(store, ManualClock())):
+        with pytest.raises(StoreUnavailable, match="NoSuchBucket") as refused:
+            use()
+        assert "create the bucket" in refused.value.hint
+
+
+def test_a_wrong_key_on_a_real_server_is_named(seaweed):
+    store = open_store(
+        f"s3://{seaweed.bucket}/log", environment={**seaweed.env(), "AWS_SECRET_ACCESS_KEY": "hunter2"}
+    )
+    for use in (store.exists, store.probe, lambda: create(store, ManualClock())):
+        with pytest.raises(StoreUnavailable, match="SignatureDoesNotMatch") as refused:
+            use()
+        assert "secret key" in refused.value.hint
+        assert "hunter2" not in str(refused.value) + refused.value.hint

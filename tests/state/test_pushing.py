@@ -8,7 +8,7 @@ from reconciler.errors import StateDamaged, StateError, StateHeld, StateMismatch
 from reconciler.model.tombstones import REJECTED, Status
 from reconciler.state import events as ev
 from reconciler.state import journal as journal_module
-from reconciler.state import moving
+from reconciler.state import moving, pushing
 from reconciler.state.chain import walk
 from reconciler.state.frames import seal
 from reconciler.state.identity import Who
@@ -29,8 +29,7 @@ class Stranded:
         self.clock = clock
         run = begin(create(store, clock))
         run.append(target_and_declaration)
-        for number in range(1, batches + 1):
-            run.append([ev.Intent(number, 1, [[[1], 1]], [f"doc-{number}"])])
+        run.append([ev.Intent(number, 1, [[[1], 1]], [f"doc-{number}"]) for number in range(1, batches + 1)])
         self.run, self.head, self.lineage = run.run, run.head, run.fold.lineage
         run.finish("failed")
         self.before = self.lines()
@@ -219,9 +218,12 @@ def test_thousands_of_answers_become_few_frames(strand):
 
 
 @pytest.mark.parametrize("fails", [1, 2, 3, 4])
-def test_a_push_that_the_store_ends_is_pushed_again_and_records_each_answer_once(strand, fails, clock):
-    stranded = strand(batches=1201)
-    answers = [ev.Accepted(number, f"m-{number}") for number in range(1, 1202)]
+def test_a_push_that_the_store_ends_is_pushed_again_and_records_each_answer_once(
+    strand, fails, clock, monkeypatch
+):
+    monkeypatch.setattr(pushing, "_PORTION", 5)
+    stranded = strand(batches=12)
+    answers = [ev.Accepted(number, f"m-{number}") for number in range(1, 13)]
     honest, calls = stranded.store.append, iter(range(1, 100))
 
     def append(line, position):

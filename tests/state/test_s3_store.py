@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -10,6 +14,7 @@ from reconciler.errors import StateDamaged, StoreUnavailable, UsageError
 from reconciler.state import events as ev
 from reconciler.state.journal import Journal, create
 from reconciler.state.placing import TRIES, HeadMoved
+from reconciler.state.stores import s3
 from reconciler.state.stores.interface import Conflict, Done, Unknown
 from reconciler.state.stores.s3 import WIDTH, S3Store
 from reconciler.state.stores.urls import open_store
@@ -235,3 +240,141 @@ def test_neither_the_key_nor_the_secret_is_in_any_error(fake_s3, clock):
         said = failed.value.message + failed.value.hint + repr(failed.value)
         assert "HUNTER" not in said
         assert "hunter2" not in said
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize("answer", [Answer(403, "ExpiredToken"), Answer(503, "SlowDown"), LOST_BEFORE])
+def test_a_copy_that_goes_on_and_is_interrupted_again_is_never_taken_for_a_shorter_log(
+    journal, fake_s3, clock, answer
+):
+    for _ in range(5):
+        journal.append("", SAID)
+    lines = list(journal.store.read(0))
+    there = open_store("s3://bucket/there", environment=fake_s3.env())
+    with pytest.raises(ZeroDivisionError):
+        there.receive((line for number, line in enumerate(lines) if 1 / (3 - number)), lines[-1], clock)
+    copied = {key for key in fake_s3.objects if key.startswith("there/frames/")}
+    assert len(copied) > 1
+    fake_s3.fault = lambda method, key, nth: answer if method == "PUT" and key.endswith("01.json") else None
+    with suppress(StoreUnavailable):
+        open_store("s3://bucket/there", environment=fake_s3.env()).receive(iter(lines), lines[-1], clock)
+    fake_s3.fault = lambda method, key, nth: None
+    assert {key for key in fake_s3.objects if key.startswith("there/frames/")} >= copied, "a frame was taken back"
+    with suppress(StateDamaged):
+        found = list(open_store("s3://bucket/there", environment=fake_s3.env()).read(0))
+        assert found in ([], lines)
+    open_store("s3://bucket/there", environment=fake_s3.env()).receive(iter(lines), lines[-1], clock)
+    assert list(open_store("s3://bucket/there", environment=fake_s3.env()).read(0)) == lines
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("answer", [
+    Answer(404, body=b"<html>Not found</html>", content_type="text/html"),
+    Answer(404),
+])  # fmt: skip
+def test_a_page_that_says_not_found_is_no_free_position(journal, fake_s3, clock, answer):
+    """Only the store itself says that an object is not there: with its own code."""
+    journal.append("", SAID)
+    fake_s3.fault = lambda method, key, nth: answer if method == "GET" and key else None
+    fresh = open_store("s3://bucket/log", environment=fake_s3.env())
+    for read in (fresh.exists, lambda: list(fresh.read(0)), lambda: list(fresh.read(1))):
+        with pytest.raises(StoreUnavailable):
+            read()
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("where", ["read", "written"])
+def test_a_bucket_of_another_region_is_named_for_what_it_is_and_not_tried_again(journal, fake_s3, clock, where):
+    moved = Answer(301, "PermanentRedirect", headers=(("x-amz-bucket-region", "eu-west-1"),))
+    fake_s3.fault = lambda method, key, nth: moved if (method == "GET") == (where == "read") else None
+    with pytest.raises(StoreUnavailable, match=f"could not be {where}") as refused:
+        journal.append("", SAID) if where == "written" else journal.load()
+    assert "AWS_REGION" in refused.value.hint
+    assert clock.slept == []
+
+
+@pytest.mark.fault(13)
+def test_a_server_that_never_answers_is_given_up_after_bounded_time(fake_s3, clock, monkeypatch):
+    monkeypatch.setattr(s3, "_TIMEOUT", 0.2)
+    journal = create(open_store("s3://bucket/log", environment=fake_s3.env()), clock)
+    fake_s3.requests.clear()
+    asleep = threading.Event()
+
+    def fault(method, key, nth):
+        if method == "PUT":
+            asleep.wait(20)
+
+    fake_s3.fault = fault
+    with pytest.raises(StoreUnavailable, match="is not known"):
+        journal.append("", SAID)
+    assert fake_s3.count("PUT") == TRIES
+    asleep.set()  # now they all arrive
+    deadline = time.monotonic() + 10
+    while len(fake_s3.objects) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    journal.catch_up()
+    journal.append("", SAID)
+    fresh = Journal(open_store("s3://bucket/log", environment=fake_s3.env()), clock)
+    assert fresh.load().position == len(fake_s3.objects) == 3
+
+
+@pytest.mark.parametrize("environment", [
+    {},
+    {"AWS_ACCESS_KEY_ID": "k"},
+    {"AWS_SECRET_ACCESS_KEY": "s"},
+    {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},
+    {"AWS_PROFILE": "production"},
+    {"AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere/token"},  # without AWS_ROLE_ARN it names no role
+])  # fmt: skip
+def test_without_whole_credentials_no_metadata_service_is_asked(environment, fake_s3, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in {**environment, "AWS_METADATA_ENDPOINT": fake_s3.endpoint}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError) as refused:
+        open_store(
+            "s3://bucket/log", environment={**environment, "AWS_ENDPOINT_URL_S3": fake_s3.endpoint}
+        ).exists()
+    assert "AWS_ACCESS_KEY_ID" in refused.value.hint
+    assert fake_s3.requests == []
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_S3_ENDPOINT"])
+def test_no_variable_sends_frames_elsewhere_than_the_url_says(fake_s3, monkeypatch, name):
+    """What the library would read of the process's own environment."""
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "true")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true")
+    monkeypatch.setenv("AWS_CONDITIONAL_PUT", "disabled")
+    store = open_store(f"s3://bucket/log?endpoint={fake_s3.endpoint}", environment=fake_s3.env())
+    assert store.put_new("a", b"1") == Done()
+    assert store.put_new("a", b"2") == Conflict()
+    assert [key for _, key in fake_s3.requests] == ["a", "a"]
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("hole", [range(2, 3), range(2, 40), range(44, 45), range(1, 45)])
+def test_a_hole_of_any_size_is_reported(journal, fake_s3, clock, hole):
+    for _ in range(44):
+        journal.append("", SAID)
+    for position in hole:
+        del fake_s3.objects[f"log/frames/{position:012d}.json"]
+    fresh = Journal(open_store("s3://bucket/log", environment=fake_s3.env()), clock)
+    with pytest.raises(StateDamaged, match=f"frame {hole[0]} is missing") as refused:
+        fresh.load()
+    assert "deleted" in refused.value.hint
+    with pytest.raises(StateDamaged):
+        create(open_store("s3://bucket/log", environment=fake_s3.env()), clock)
+
+
+@pytest.mark.fault(19)
+def test_a_last_frame_that_was_deleted_shows_in_a_head_that_was_kept(journal, fake_s3, clock):
+    journal.append("", SAID)
+    head = journal.head
+    del fake_s3.objects["log/frames/000000000002.json"]
+    fresh = Journal(open_store("s3://bucket/log", environment=fake_s3.env()), clock)
+    with pytest.raises(StateDamaged, match="went backwards"):
+        fresh.check_head(head)
+    with pytest.raises(StateDamaged):  # whoever saw it knows
+        journal.load()

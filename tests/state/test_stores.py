@@ -236,7 +236,8 @@ def test_a_log_that_arrives_in_part_is_no_log_and_is_completed_by_the_same_call(
         yield from lines[:count]
         raise _Cut
 
-    for count in range(1, 70):
+    counts = (1, 2, 3, 31, 32, 33, 34, 50, 63, 64, 65, 66, 68, 69)  # around what an object store copies at once
+    for count in counts:
         writer, reader = handles(), handles()
         with pytest.raises(_Cut):
             writer.receive(until(count), lines[-1], ManualClock())
@@ -245,7 +246,7 @@ def test_a_log_that_arrives_in_part_is_no_log_and_is_completed_by_the_same_call(
         reader.close()
     handles().receive(iter(lines), lines[-1], ManualClock())
     assert list(handles().read(0)) == lines
-    cases(69)
+    cases(len(counts))
 
 
 def test_closing_twice_is_harmless(handles):
@@ -253,3 +254,76 @@ def test_closing_twice_is_harmless(handles):
     store.append(_lines(1)[0], 1)
     store.close()
     store.close()
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(1, 5), (3, 5), (5, 5), (9, 5), (9, 1)])
+def test_another_log_stays_exactly_as_it_was_whatever_is_brought_there(handles, theirs, ours):
+    before, others = _lines(theirs), _lines(ours, mark="y")
+    for position, line in enumerate(before, 1):
+        handles().append(line, position)
+    with pytest.raises(StateError):
+        handles().receive(iter(others), others[-1], ManualClock())
+    assert list(handles().read(0)) == before
+    reader = Journal(handles(), ManualClock())
+    reader.load()
+    assert reader.append("", [ev.Recovered("-", 0, "0" * 64)]).position == theirs + 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 33, 250])
+def test_a_log_of_any_length_arrives_with_every_byte(handles, count):
+    lines, prev = _lines(1), parse(_lines(1)[0]).hash
+    for position in range(2, count + 1):
+        odd = [f"{position}\t\\N\\.\r\n\x00\x7f😀\u2028", "\\x00", "a,b;'\"", "\\copy"]
+        frame = seal(position, prev, "n", "2026-11-22T12:00:00.000Z", "r", [ev.Reappeared(1, odd)])
+        lines.append(frame.line)
+        prev = frame.hash
+    handles().receive(iter(lines), lines[-1], ManualClock())
+    assert handles().exists()
+    assert list(handles().read(0)) == lines
+    assert list(handles().read(count)) == []
+
+
+def test_frames_of_many_megabytes_come_back_whole_and_arrive_whole(place, request, tmp_path):
+    (header,) = _lines(1)
+    lines, prev = [header], parse(header).hash
+    for position in (2, 3):
+        ids = [f"{position}-{number:060d}" for number in range(60_000)]
+        frame = seal(position, prev, "n", "2026-11-22T12:00:00.000Z", "r", [ev.Reappeared(1, ids)])
+        lines.append(frame.line)
+        prev = frame.hash
+    assert len(lines[1]) > 3_500_000
+    store, other = place.open(), new_place(place.kind, request, tmp_path)
+    for position, line in enumerate(lines, 1):
+        assert store.append(line, position) == Done()
+    assert list(place.open().read(0)) == lines
+    other.open().receive(iter(lines), lines[-1], ManualClock())
+    assert list(other.open().read(0)) == lines
+    other.close()
+
+
+def test_a_place_answers_to_its_own_address_from_every_handle_and_another_does_not(place, request, tmp_path):
+    other = new_place(place.kind, request, tmp_path)
+    one, two, three = place.open(), place.open(), other.open()
+    assert one.address() == two.address() == one.address(three)
+    assert one.answers_to(two.address())
+    assert not three.answers_to(one.address())
+    assert not one.answers_to(three.address())
+    assert not one.answers_to("")
+    for secret in (
+        "hunter2",
+        *(value for name, value in place.env.items() if "SECRET" in name and len(value) > 3),
+    ):
+        assert secret not in f"{one.url} {one.address()} {one!r}"
+    other.close()
+
+
+def test_a_probe_leaves_nothing_that_counts_as_a_log_and_takes_nothing_from_one(handles):
+    handles().probe()
+    handles().make_room()
+    assert not handles().exists()
+    assert list(handles().read(0)) == []
+    create(handles(), ManualClock())
+    before = list(handles().read(0))
+    handles().probe()
+    handles().make_room()
+    assert list(handles().read(0)) == before

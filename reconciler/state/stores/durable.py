@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from reconciler.state.stores.interface import Store
 from reconciler.state.stores.oscalls import OsCalls
 
 _SCHEME = "file:"
@@ -43,6 +44,27 @@ def create_private(calls: OsCalls, path: Path, chunks: Iterable[bytes]) -> None:
     sync_folder(calls, path.parent)
 
 
+def create_whole(calls: OsCalls, path: Path, chunks: Iterable[bytes], token: str) -> None:
+    """As `create_private`, but the name appears with the whole of it: it is written under another one first."""
+    incoming = path.with_name(f"{path.name}.incoming-{token}")
+    try:
+        create_private(calls, incoming, chunks)
+        calls.link(incoming, path)
+    finally:
+        with suppress(FileNotFoundError):
+            calls.unlink(incoming)
+    sync_folder(calls, path.parent)
+
+
+def sync_file(calls: OsCalls, handle: int, folder: Path) -> None:
+    """Make what `handle` shows durable, and its name; closes it."""
+    try:
+        calls.fsync(handle)
+    finally:
+        calls.close(handle)
+    sync_folder(calls, folder)
+
+
 def try_names(calls: OsCalls, path: Path) -> None:
     """Find out whether a file can be made beside `path` and be given a second name. Raises OSError."""
     first, second = (path.with_name(f"{path.name}.try-{uuid.uuid4().hex}") for _ in range(2))
@@ -72,6 +94,12 @@ def address(url: str, path: Path) -> str:
     """
     name = PurePosixPath(url.removeprefix(_SCHEME))
     return absolute_address(path) if name.is_absolute() or ".." in name.parts else f"{_SCHEME}{name}"
+
+
+def address_for(url: str, path: Path, source: Store | None) -> str:
+    """As `address`, but never a name that could mean `source`, too."""
+    name = address(url, path)
+    return absolute_address(path) if source is not None and source.answers_to(name) else name
 
 
 def absolute_address(path: Path) -> str:

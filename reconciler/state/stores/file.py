@@ -23,10 +23,11 @@ from reconciler.errors import StateDamaged, StateError, StoreUnavailable
 from reconciler.state.chain import HEADER_START, not_a_state
 from reconciler.state.events import Recovered
 from reconciler.state.stores.durable import (
-    absolute_address,
-    address,
+    address_for,
     create_private,
+    create_whole,
     means,
+    sync_file,
     sync_folder,
     try_names,
     write_all,
@@ -129,7 +130,7 @@ class FileStore(Store):
 
     def _check_tail(self, rest: bytes, mark: _Mark) -> None:
         """A file without a complete line may be a log that was being created, or anything else."""
-        begun = rest.rstrip(b"\0")[: len(HEADER_START)]
+        begun = rest[: len(HEADER_START)].rstrip(b"\0")
         if mark.position == 0 and rest and not HEADER_START.startswith(begun):
             raise not_a_state()
 
@@ -238,7 +239,7 @@ class FileStore(Store):
         except OSError as error:
             # The kernel may have dropped what it could not write, and says so only once: from here on nothing
             # that is read through it proves anything.
-            self._take_back(handle, start, error)
+            self._take_back(handle, offset, error)
             self._poison = self._failed("made durable", error)
             raise self._poison from error
         return end
@@ -314,6 +315,7 @@ class FileStore(Store):
         when = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         path = self.path.with_name(f"{self.path.name}.torn-{when}")
         create_private(self._calls, path, [rest])
+        self._calls.fsync(handle)  # no line end that an fsync which failed may have left there comes back
         self._calls.ftruncate(handle, end)
         self._calls.fsync(handle)
         return Recovered(path.name, len(rest), hashlib.sha256(rest).hexdigest())
@@ -361,25 +363,22 @@ class FileStore(Store):
         return True
 
     def receive(self, lines: Iterator[bytes], last: bytes, clock: Clock) -> None:  # noqa: ARG002 - nothing waits here
-        """It is written under another name first: the log's own name appears with the whole of it."""
-        incoming = self.path.with_name(f"{self.path.name}.incoming-{clock.token()}")
         with self._lock:
             try:
-                try:
-                    create_private(self._calls, incoming, lines)
-                    self._calls.link(incoming, self.path)
-                finally:
-                    with suppress(FileNotFoundError):
-                        self._calls.unlink(incoming)
-                sync_folder(self._calls, self.folder)
+                create_whole(self._calls, self.path, lines, clock.token())
             except FileExistsError:
                 raise StateError(f"{self.url} exists already", hint="nothing there was changed") from None
             except OSError as error:
                 raise self._failed("written", error) from error
 
+    def sync(self) -> None:
+        try:
+            sync_file(self._calls, self._open(os.O_RDONLY), self.folder)
+        except OSError as error:
+            raise self._failed("made durable", error) from error
+
     def address(self, source: Store | None = None) -> str:
-        name = address(self.url, self.path)
-        return absolute_address(self.path) if source is not None and source.answers_to(name) else name
+        return address_for(self.url, self.path, source)
 
     def answers_to(self, address: str) -> bool:
         return means(address, self.path)

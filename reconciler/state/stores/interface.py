@@ -113,6 +113,13 @@ class Store(ABC):
             StoreUnavailable: it failed on the way.
         """
 
+    def sync(self) -> None:  # noqa: B027 - most stores show only what is durable
+        """Make durable what `read` shows, whoever wrote it.
+
+        Raises:
+            StoreUnavailable: it failed.
+        """
+
     def address(self, source: Store | None = None) -> str:  # noqa: ARG002 - for stores with several names
         """Names this store in a `moved` event, to every reader of the log; so that it cannot mean `source`."""
         return self.url

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from psycopg import Connection, Error
     from psycopg.rows import TupleRow
 
+#: How often the tables are tried to be made, while others do the same.
+_CREATORS = 10
+
 #: Rows fetched at once: frames have 25 KB as a rule.
 _ROWS = 200
 
@@ -239,14 +242,16 @@ class PostgresStore(Store):
     def _make_tables(self) -> None:
         from psycopg import Error  # noqa: PLC0415 - as above
 
-        try:
-            with self._transaction() as connection:
-                if not self._has_tables(connection):
-                    connection.execute(_CREATE)
-        except Error:
-            with self._connected() as connection:
-                if not self._has_tables(connection):  # else somebody else made them at the same moment
+        for attempt in range(1, _CREATORS + 1):
+            try:
+                with self._transaction() as connection:
+                    if not self._has_tables(connection):
+                        connection.execute(_CREATE)
+            except Error:  # somebody else may be making them at the same moment: then they are there next time
+                if attempt == _CREATORS:
                     raise
+            else:
+                return
 
     def _has_tables(self, connection: Connection[TupleRow]) -> bool:
         query = "SELECT to_regclass('reconciler_frame') IS NOT NULL AND to_regclass('reconciler_head') IS NOT NULL"
