@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from reconciler.cli import output
@@ -10,7 +12,7 @@ from reconciler.cli.interrupts import signals
 from reconciler.cli.options import context_of, format_option, lock_timeout, surroundings, timeout
 from reconciler.cli.progress import sink, write_event
 from reconciler.model.notices import Notice, RunBegan, Waiting
-from reconciler.operations.verifying import VerifyResult
+from reconciler.operations.verifying import NAMED, VerifyResult
 from reconciler.operations.verifying import verify as prove
 from reconciler.render import summary
 
@@ -79,10 +81,31 @@ def _tell(result: VerifyResult, form: str, *, audit: bool) -> None:
             "pending": result.pending,
             "unresolved": result.unresolved,
             "reappeared": back,
+            "found": _found(result),
             "requests": result.requests,
             "head": result.head,
             "exit_code": int(result.exit_code),
         }
         write_event("summary", headline, event)
         return
-    output.tell(*summary.reappeared_lines(result.reappeared), headline, f"State head: {result.head}")
+    found = summary.reappeared_lines(result.reappeared, result.proofs)
+    output.tell(*found, headline, f"State head: {result.head}")
+
+
+def _found(result: VerifyResult) -> list[dict[str, Any]]:
+    """The reappeared ids that text names, with what is known of each."""
+    rows = []
+    for target, ids in result.reappeared:
+        for each in ids.first(NAMED):
+            proof = result.proofs.get(target, {}).get(each)
+            declared = () if proof is None else proof.declarations
+            rows.append({
+                "account_id": target.account_id,
+                "index": target.index,
+                "id": each,
+                "proven_at": None if proof is None else proof.at,
+                "how": None if proof is None else proof.how,
+                "mutation_id": None if proof is None else proof.mutation_id,
+                "declared": [{"path": d.manifest, "line": d.line, "reason": d.reason} for d in declared],
+            })  # fmt: skip
+    return rows

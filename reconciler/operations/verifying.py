@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from reconciler import __version__
 from reconciler.errors import ExitCode, ReconcilerError, StateMissing, worst_exit_code
@@ -15,8 +16,14 @@ from reconciler.operations.context import Context
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import store_warnings
 from reconciler.settler import Audit, Settlement, Settler
+from reconciler.state.chain import walk
 from reconciler.state.journal import Journal
+from reconciler.state.proofs import Proof, proofs_of, read
 from reconciler.state.run import Run, whoami
+from reconciler.state.stores.interface import Store
+
+#: Reappeared ids of an index that are named with their history; the state has it for every one.
+NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class VerifyResult:
         reappeared: present, though they should be gone: by target, those found now and those known before.
         requests: API requests made.
         errors: everything that kept an index from its end.
+        proofs: when the first `NAMED` reappeared ids of each index were proven absent, by which read, after which
+            mutation, and where they are declared. An id that never was is not in it.
     """
 
     head: str
@@ -41,6 +50,7 @@ class VerifyResult:
     requests: int = 0
     errors: tuple[ReconcilerError, ...] = ()
     exit_code: ExitCode = ExitCode.DONE
+    proofs: Mapping[Target, Mapping[str, Proof]] = field(default_factory=dict)
 
 
 def verify(
@@ -79,7 +89,8 @@ def verify(
         records = _records(projection, _audit(context, projection) if audit else None)
         journal.require_writable()
         if not records:
-            return _result(journal.projection(), journal.head, Settlement(), 0, interrupted=False)
+            result = _result(journal.projection(), journal.head, Settlement(), 0, interrupted=False)
+            return replace(result, proofs=_proofs(store, result.reappeared))
         context.require_credentials()
         run, _ = Run.start(
             journal,
@@ -110,9 +121,23 @@ def verify(
         finally:
             counts = {"verified": settlement.verified, "reappeared": settlement.reappeared}
             run.finish("interrupted" if stop.requested else outcome, counts, settlement.requests)
-        return _result(run.snapshot(), run.head, settlement, budget.started, interrupted=stop.requested)
+        result = _result(run.snapshot(), run.head, settlement, budget.started, interrupted=stop.requested)
+        return replace(result, proofs=_proofs(store, result.reappeared))
     finally:
         store.close()
+
+
+def _proofs(store: Store, reappeared: tuple[tuple[Target, IdSet], ...]) -> dict[Target, Mapping[str, Proof]]:
+    """Reads the log once more, where there is something to tell."""
+    if not reappeared:
+        return {}
+    log = read(walk(store.read(0)))
+    records = {target: log.target(target) for target, _ in reappeared}
+    return {
+        target: proofs_of(log, record, IdSet.of(ids.first(NAMED)))
+        for target, ids in reappeared
+        if (record := records[target]) is not None
+    }
 
 
 def _outcome(settlement: Settlement) -> str:

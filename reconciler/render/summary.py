@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
 from reconciler.render.escape import line, plain
+from reconciler.state.proofs import Proof
 
 #: Ids named for each index that has some back.
 _EXAMPLES = 20
@@ -66,15 +67,31 @@ def verify_line(*, verified: int, pending: int, unresolved: int, reappeared: int
     return f"Verify: {'; '.join(told)}."
 
 
-def reappeared_lines(reappeared: Iterable[tuple[Target, IdSet]]) -> Iterator[str]:
-    """The ids that are present again, index by index, the first of each named."""
+def reappeared_lines(
+    reappeared: Iterable[tuple[Target, IdSet]], proofs: Mapping[Target, Mapping[str, Proof]] | None = None
+) -> Iterator[str]:
+    """The ids that are present again, index by index, the first of each named with what is known of it."""
     for target, ids in reappeared:
         yield line(f"{target}: {_ids(len(ids))} present that should be gone:")
         shown = ids.first(_EXAMPLES)
         for each in shown:
             yield f"  ! {plain(each)}"
+            if proofs is not None:
+                yield f"      {_history(proofs.get(target, {}).get(each))}"
         if len(shown) < len(ids):
             yield f"  … and {len(ids) - len(shown):,} more"
+
+
+def _history(proof: Proof | None) -> str:
+    if proof is None:
+        return "was never proven absent"
+    after = f"after mutation {plain(proof.mutation_id)}" if proof.mutation_id else "without a delete"
+    where = [
+        f"{each.manifest}:{each.line}" + (f" ({each.reason})" if each.reason else "")
+        for each in proof.declarations
+    ]
+    declared = f"; declared {plain(', '.join(where))}" if where else "; declared nowhere any more"
+    return f"proven absent {plain(proof.at)} by {plain(proof.how)} {after}{declared}"
 
 
 def _ids(count: int) -> str:

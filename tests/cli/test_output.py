@@ -305,7 +305,7 @@ def test_the_token_is_nowhere_even_if_the_server_echoes_it(cli, project, service
         ("s3://bucket/prefix", "there are no credentials for it"),
         ("postgresql://user:pa55word@127.0.0.1:1/state", "postgresql://user@127.0.0.1:1/state could not be"),
         ("postgres://user:pa55word@127.0.0.1:1/state", "postgresql://user@127.0.0.1:1/state could not be"),
-        ("postgres://user:pa/55word@127.0.0.1:1/state", "libpq does not understand"),
+        ("postgres://user:pa/55word@127.0.0.1:1/state", "not the URL of a database"),
     ],
 )
 def test_a_store_that_cannot_be_reached_is_named_without_its_password(url, said, cli, project, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.model.tombstones import Status
+from reconciler.render.summary import reappeared_lines
 from reconciler.state import events as ev
 
 
@@ -106,3 +107,27 @@ def test_without_recheck_what_was_released_is_not_read(world, ids):
     before = len(world.requests())
     assert world.verify(audit=True).exit_code is ExitCode.DONE
     assert len(world.requests()) == before
+
+
+def test_what_is_back_is_told_with_its_proof_its_mutation_and_its_declaration(world, ids):
+    world.declare(ids(3))
+    world.apply()
+    proven = world.record().batches[0]
+    world.seed(ids(1))
+    result = world.verify(audit=True)
+    ((target, found),) = result.proofs.items()
+    assert target.index == "docs"
+    proof = found[ids(1)[0]]
+    assert proof.mutation_id == proven.mutation_id
+    assert [(d.manifest, d.reason) for d in proof.declarations] == [("manifests/gdpr.yaml", "ticket PRIV-1")]
+    first, _, history = reappeared_lines(result.reappeared, result.proofs)
+    assert first.endswith("docs: 1 id present that should be gone:")
+    assert f"proven absent {proof.at} by {proof.how} after mutation {proven.mutation_id}" in history
+    assert "declared manifests/gdpr.yaml:" in history
+
+
+def test_what_is_back_under_a_prefix_was_never_proven(promised):
+    promised.seed(["user-8/new"])
+    result = promised.verify(audit=True)
+    *_, history = reappeared_lines(result.reappeared, result.proofs)
+    assert "was never proven absent" in history
