@@ -138,7 +138,8 @@ def _index(plan: Plan, index: IndexPlan, examples: int | None) -> Iterator[Line]
     for prefix in index.prefixes:
         yield _prefix(prefix)
     if index.kept:
-        yield Line(f"  {index.kept:,} {_ids(index.kept)} matched by a prefix, but a keep protects them: not sent")
+        kept, them = f"{index.kept:,} {_ids(index.kept)}", "it" if index.kept == 1 else "them"
+        yield Line(f"  {kept} matched by a prefix, but a keep protects {them}: not sent")
 
 
 def _cost(plan: Plan) -> Iterator[Line]:
