@@ -378,3 +378,17 @@ def test_a_last_frame_that_was_deleted_shows_in_a_head_that_was_kept(journal, fa
         fresh.check_head(head)
     with pytest.raises(StateDamaged):  # whoever saw it knows
         journal.load()
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize(
+    "answer", [Answer(200, body=b"<html>hello</html>", content_type="text/html"), Answer(200, "InternalError")]
+)
+def test_a_hole_behind_a_list_that_is_none_is_no_end_of_the_log(journal, fake_s3, clock, answer):
+    for _ in range(79):
+        journal.append("", SAID)
+    for position in range(2, 80):
+        del fake_s3.objects[f"log/frames/{position:012d}.json"]
+    fake_s3.fault = lambda method, key, nth: answer if method == "GET" and not key else None
+    with pytest.raises(StoreUnavailable, match="could not be listed"):
+        list(open_store("s3://bucket/log", environment=fake_s3.env()).read(0))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 
 import pytest
 
+from support.chaos import FAULTS, ChaosProxy
 from support.fake_s3 import FakeS3
 from support.postgres import PgBouncer, Postgres
 from support.s3servers import S3Server
@@ -50,3 +52,14 @@ def fake_s3() -> Iterator[FakeS3]:
     """An S3 server that can be bent."""
     with FakeS3() as server:
         yield server
+
+
+@pytest.fixture
+def chaos(seaweed: S3Server) -> Iterator[Callable[..., ChaosProxy]]:
+    """`chaos(seed)`: a proxy before SeaweedFS that does what it wants; `chaos(seed, {"409": 1.0})`: that alone."""
+    with ExitStack() as proxies:
+
+        def start(seed: int, faults: Mapping[str, float] = FAULTS) -> ChaosProxy:
+            return proxies.enter_context(ChaosProxy(seaweed.endpoint, seed, faults))
+
+        yield start

@@ -31,10 +31,20 @@ def program(name: str, *folders: str) -> str | None:
     return None
 
 
+#: Ports that this process was told of: a server that is slow to start has not taken its own yet.
+_told: set[int] = set()
+
+#: Test processes that run at once draw from different ports: those whose rest by this is their number.
+_WORKERS = 16
+
+
 def free_port() -> int:
-    """A port of this machine that is free now, below the range in which others are taken by chance."""
-    for _ in range(200):
-        port = 20_000 + int.from_bytes(os.urandom(2)) % 11_000
+    """A port of this machine that is free now, below the range in which others are taken by chance; none twice."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    for _ in range(500):
+        port = 20_000 + int.from_bytes(os.urandom(4)) % (11_000 // _WORKERS) * _WORKERS + worker
+        if port in _told:
+            continue
         with socket.socket() as taken:
             if taken.connect_ex(("127.0.0.1", port)) == 0:
                 continue
@@ -43,6 +53,7 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _told.add(port)
             return port
     raise AssertionError("no free port")
 

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -34,14 +36,18 @@ class Postgres:
         self.port = free_port()
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        password = self._folder / "pw"
-        password.write_text(PASSWORD)
-        self._own(password)
-        self._run(
-            initdb, "-D", str(self.data), "-U", OWNER, f"--pwfile={password}", "-A", "scram-sha-256", "-E", "UTF8",
-            "--locale=C", "--no-sync",
-        )  # fmt: skip
-        self.start()
+        try:
+            password = self._folder / "pw"
+            password.write_text(PASSWORD)
+            self._own(password)
+            self._run(
+                initdb, "-D", str(self.data), "-U", OWNER, f"--pwfile={password}", "-A", "scram-sha-256",
+                "-E", "UTF8", "--locale=C", "--no-sync",
+            )  # fmt: skip
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def data(self) -> Path:
@@ -52,7 +58,7 @@ class Postgres:
     ) -> str:
         return f"postgresql://{quote(user)}:{quote(password)}@127.0.0.1:{port or self.port}/{database}"
 
-    def connect(self, database: str = "postgres", **options: str) -> psycopg.Connection:
+    def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection:
         return psycopg.connect(self.url(database, **options), autocommit=True)
 
     def create_database(self) -> str:
@@ -68,33 +74,37 @@ class Postgres:
         self._process = self._popen(
             str(self._server), "-D", str(self.data), "-p", str(self.port), "-c", "listen_addresses=127.0.0.1",
             "-c", f"unix_socket_directories={self._folder}", "-c", "shared_buffers=16MB",
-            "-c", "max_connections=60", "-c", "autovacuum=off", "-c", "log_min_messages=panic",
+            "-c", "max_connections=60", "-c", "autovacuum=off", "-c", "log_min_messages=fatal",
         )  # fmt: skip
         deadline = time.monotonic() + 60
         while True:
             try:
                 self.connect().close()
             except psycopg.OperationalError:
-                assert self._process.poll() is None, "PostgreSQL ended at its start"
-                assert time.monotonic() < deadline, "PostgreSQL does not answer"
+                assert self._process.poll() is None, f"PostgreSQL ended at its start: {self._said()}"
+                assert time.monotonic() < deadline, f"PostgreSQL does not answer: {self._said()}"
                 time.sleep(0.02)
             else:
                 return
 
     def kill(self) -> None:
-        """kill -9 of the postmaster and of every process of its."""
+        """kill -9 of the postmaster and of every process of its; returns when all of them are gone."""
         assert self._process is not None
-        group = self._process.pid  # a session of its own; backends have sessions of theirs
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(group)], capture_output=True, text=True, check=False
-        )
-        for pid in (group, *map(int, children.stdout.split())):
-            try:
+        postmaster = self._process.pid
+        # Stopped first, it forks no further process between the look at them and the kill.
+        os.kill(postmaster, signal.SIGSTOP)
+        os.waitpid(postmaster, os.WUNTRACED)
+        children = [pid for pid, (parent, _) in processes().items() if parent == postmaster]
+        for pid in (postmaster, *children):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         self._process.wait()
         self._process = None
+        # One that waits for the disk dies late, and nothing starts on its shared memory before.
+        deadline = time.monotonic() + 60
+        while any(state != "Z" for pid, (_, state) in processes().items() if pid in children):
+            assert time.monotonic() < deadline, "a process of PostgreSQL does not die"
+            time.sleep(0.002)
 
     def terminate_backends(self) -> int:
         """Cut every connection but this one; how many there were."""
@@ -109,13 +119,12 @@ class Postgres:
 
     def stop(self) -> None:
         """End it, and take its folder away."""
-        if self._process is not None:
+        if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
                 self._process.wait(20)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+                self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _own(self, path: Path) -> None:
@@ -126,19 +135,21 @@ class Postgres:
         subprocess.run(arguments, check=True, capture_output=True, user=self._user, cwd=self._folder)
 
     def _popen(self, *arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            arguments, user=self._user, cwd=self._folder, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                arguments, user=self._user, cwd=self._folder, start_new_session=True, stdout=log, stderr=log
+            )
+
+    def _said(self) -> str:
+        """The last words of the server."""
+        return (self._folder / "log").read_text(errors="replace")[-500:]
 
 
 class PgBouncer:
     """A transaction pooler before a `Postgres`: each transaction may meet another server process."""
 
     def __init__(self, postgres: Postgres) -> None:
-        found = program("pgbouncer") or program("pgbouncer", "/usr/sbin/")
-        if found is None and Path("/usr/sbin/pgbouncer").is_file():
-            found = "/usr/sbin/pgbouncer"
+        found = program("pgbouncer", "/usr/sbin")
         if found is None:
             unavailable("PgBouncer is not installed (Debian: pgbouncer)")
         self._user = lesser_user()
@@ -163,8 +174,9 @@ class PgBouncer:
             try:
                 psycopg.connect(postgres.url(port=self.port), autocommit=True, prepare_threshold=None).close()
             except psycopg.OperationalError:
-                assert self._process.poll() is None, "PgBouncer ended at its start"
-                assert time.monotonic() < deadline, "PgBouncer does not answer"
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    raise AssertionError("PgBouncer does not start") from None
                 time.sleep(0.02)
             else:
                 return
@@ -174,3 +186,19 @@ class PgBouncer:
         self._process.kill()
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """Parent and state of every process, by its id. `ps` is not on every machine, /proc not on every system."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            pid, _, rest = path.read_text().partition(" ")
+            state, parent = rest.rpartition(")")[2].split()[:2]
+            found[int(pid)] = (int(parent), state)
+    if not found:
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
+        for line in listed.stdout.splitlines():
+            number, parent, state = line.split()
+            found[int(number)] = (int(parent), state[0])
+    return found

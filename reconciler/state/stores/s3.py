@@ -105,15 +105,25 @@ class S3Store(Store):
         return list(self._workers.map(self._fetch, positions))
 
     def _any_beyond(self, position: int) -> bool:
+        """Does LIST know a frame at `position` or beyond? It must know the one before, which was just read."""
         import obstore  # noqa: PLC0415 - only who has such a state loads it
 
+        before = self._name(position - 1)
         try:
             pages = obstore.list(
-                self._bucket, f"{self._root}frames/", offset=self._name(position), chunk_size=WIDTH
+                self._bucket, f"{self._root}frames/", offset=self._name(max(0, position - 2)), chunk_size=WIDTH
             )
-            return any(_FRAME.search(each["path"]) for page in pages for each in page)
+            names = (each["path"] for page in pages for each in page if _FRAME.search(each["path"]))
+            found = list(islice(names, 2))
         except Exception as error:
             raise self._failed("listed", error)[0] from error
+        if position > 1 and before not in found:
+            # What something before the store answers in its place reads as an empty list.
+            raise StoreUnavailable(
+                f"the state {self.url} could not be listed: frame {position - 1}, just read, is not shown",
+                hint="the credentials need s3:ListBucket on the bucket",
+            )
+        return any(name > before for name in found)
 
     # Writing
 
