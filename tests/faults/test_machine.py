@@ -293,17 +293,26 @@ class Machine(RuleBasedStateMachine):
         assert live(*self.places) == ([] if model.moving_to is not None else [self.places[model.live]])
 
 
-EXAMPLES = {"memory": 400, "file": 200, "fake_s3": 40, "postgres": 50, "seaweed": 20}
+EXAMPLES = {"memory": 250, "file": 120, "fake_s3": 25, "postgres": 25, "seaweed": 12}
+
+LOSSES = (*FAULTS, "unknown", "late")
+_S3 = (pytest.mark.fault(13), pytest.mark.fault(14))
+_MOVES = (pytest.mark.fault(30),)
 
 
-@pytest.mark.fault(11)
-@pytest.mark.fault(13)
-@pytest.mark.fault(14)
-@pytest.mark.fault(30)
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize(
+    ("kind", "counted"),
+    [
+        pytest.param("memory", ("move killed",), marks=_MOVES),
+        pytest.param("file", ("move killed",), marks=_MOVES),
+        pytest.param("postgres", ("move killed",), marks=_MOVES),
+        pytest.param("fake_s3", LOSSES, marks=_S3),
+        pytest.param("seaweed", LOSSES, marks=_S3),
+    ],
+)
 def test_whatever_happens_in_whatever_order_the_log_is_what_was_acknowledged(
-    kind, request, tmp_path, monkeypatch, cases
+    kind, counted, request, tmp_path, monkeypatch, cases
 ):
     monkeypatch.setattr(s3, "probe", lambda *_: None)  # has tests of its own, and takes seconds on a real server
     monkeypatch.chdir(tmp_path)
@@ -331,4 +340,4 @@ def test_whatever_happens_in_whatever_order_the_log_is_what_was_acknowledged(
         "RunFenced",
     ):
         assert happened[what], f"{what} never happened"
-    cases(happened.total() - happened["start"] - happened["acknowledged"])
+    cases(sum(happened[what] for what in counted))

@@ -183,7 +183,6 @@ def test_after_a_repair_the_lock_of_the_machine_is_free(path, lines, mend, begin
     assert journal.fold.open_guard
 
 
-@pytest.mark.fault(2)
 def test_what_a_writer_left_behind_the_damaged_frame_is_kept_too(path, lines, mend):
     torn = b'{"v":1,"pos":5,"prev":"half a frame, and its line end is lost'
     path.write_bytes(b"".join(lines[:-1]) + _flip(lines[-1]) + torn)
@@ -208,8 +207,7 @@ def test_repairing_the_frame_that_says_where_the_log_went_makes_no_second_live_c
     there.store.close()
 
 
-@pytest.mark.fault(5)
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("number", [errno.EIO, pytest.param(errno.ENOSPC, marks=pytest.mark.fault(5))])
 def test_a_repair_that_fails_at_any_system_call_loses_no_byte_of_the_frame(
     path, lines, mend, faulty, number, cases
 ):
