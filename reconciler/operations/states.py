@@ -28,7 +28,6 @@ def init(context: Context) -> Projection:
     """
     store = context.store()
     try:
-        store.probe()
         return create_state(store, context.clock).projection()
     finally:
         store.close()

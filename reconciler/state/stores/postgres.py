@@ -86,6 +86,7 @@ _HINTS = {
 }
 
 _SAID = {
+    'role "': "create the role, or correct the user in the URL",
     "password authentication failed": _HINTS["28P01"],
     "no password supplied": _HINTS["28P01"],
     "does not exist": _HINTS["3D000"],
@@ -222,36 +223,34 @@ class PostgresStore(Store):
         """Make the tables if they are missing, and try a compare-and-swap that is taken back."""
         from psycopg import Error  # noqa: PLC0415 - as above
 
-        said = {"log": f"{self._log} (probe)", "line": b"\n", "prev": "0" * 64, "hash": "1" * 64}
-        try:
-            self._make_tables()
-            with self._connected() as connection:
-                connection.execute(_BEGIN)
-                seen = [
-                    connection.execute(_FIRST, said).rowcount,
-                    connection.execute(_FIRST, said).rowcount,
-                    connection.execute(_NEXT, {**said, "position": 2, "prev": "9" * 64}).rowcount,
-                    connection.execute(_NEXT, {**said, "position": 2, "prev": "1" * 64}).rowcount,
-                ]
-                connection.execute("ROLLBACK")
-        except Error as error:
-            raise self._failed("created", error) from error
-        if seen != [1, 0, 0, 1]:
-            raise StateError(f"{self.url} does not compare before it writes: saw {seen} instead of [1, 0, 0, 1]")
-
-    def _make_tables(self) -> None:
-        from psycopg import Error  # noqa: PLC0415 - as above
-
         for attempt in range(1, _CREATORS + 1):
             try:
                 with self._transaction() as connection:
                     if not self._has_tables(connection):
                         connection.execute(_CREATE)
-            except Error:  # somebody else may be making them at the same moment: then they are there next time
-                if attempt == _CREATORS:
-                    raise
-            else:
-                return
+                seen = self._compared()
+                break
+            except (
+                Error
+            ) as error:  # somebody else may be making them at the same moment: then they are there next time
+                if attempt == _CREATORS or error.sqlstate is None:
+                    raise self._failed("created", error) from error
+        if seen != [1, 0, 0, 1]:
+            raise StateError(f"{self.url} does not compare before it writes: saw {seen} instead of [1, 0, 0, 1]")
+
+    def _compared(self) -> list[int]:
+        """Rows that a first, a second first, a wrong and a right next frame made; nothing of it stays."""
+        said = {"log": f"{self._log} (probe)", "line": b"\n", "prev": "0" * 64, "hash": "1" * 64}
+        with self._connected() as connection:
+            connection.execute(_BEGIN)
+            seen = [
+                connection.execute(_FIRST, said).rowcount,
+                connection.execute(_FIRST, said).rowcount,
+                connection.execute(_NEXT, {**said, "position": 2, "prev": "9" * 64}).rowcount,
+                connection.execute(_NEXT, {**said, "position": 2, "prev": "1" * 64}).rowcount,
+            ]
+            connection.execute("ROLLBACK")
+        return seen
 
     def _has_tables(self, connection: Connection[TupleRow]) -> bool:
         query = "SELECT to_regclass('reconciler_frame') IS NOT NULL AND to_regclass('reconciler_head') IS NOT NULL"
