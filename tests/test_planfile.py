@@ -76,6 +76,8 @@ def index_plans(draw: st.DrawFn, name: str) -> IndexPlan:
         draw(st.none() | st.floats(0, 1e6)),
         draw(counts),
         draw(st.none() | any_text),
+        draw(any_text),
+        draw(counts),
     )
 
 

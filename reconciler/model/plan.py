@@ -144,6 +144,8 @@ class IndexPlan:
         percent: of the live vectors that would be deleted; None when not checked.
         kept: ids matched by a prefix that a keep cut out.
         observed_created_on: as read for this plan, when that is another index than the pinned one.
+        read_by: how it was looked at ("list", "get_by_ids": whichever takes fewer requests), "" when it was not.
+        read_requests: that the look took.
     """
 
     target: Target
@@ -155,6 +157,8 @@ class IndexPlan:
     percent: float | None = None
     kept: int = 0
     observed_created_on: str | None = None
+    read_by: str = ""
+    read_requests: int = 0
 
     def ids(self, *kinds: ActionKind) -> IdSet:
         """The ids of all actions of `kinds`."""

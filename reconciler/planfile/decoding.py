@@ -248,6 +248,8 @@ def _index(raw: Json, number: int, ids: list[list[Any]]) -> IndexPlan:
         percent=raw["percent"],
         kept=int(raw["kept"]),
         observed_created_on=raw["observed_created_on"],
+        read_by=raw.get("read_by", ""),
+        read_requests=int(raw.get("read_requests", 0)),
     )
 
 

@@ -115,6 +115,8 @@ def _index(index: IndexPlan) -> Iterator[str]:
         "live_count": index.live_count,
         "percent": index.percent,
         "kept": index.kept,
+        "read_by": index.read_by,
+        "read_requests": index.read_requests,
     }
     yield from _members(tail, 6, last=True)
     yield "    }"

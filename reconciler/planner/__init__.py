@@ -148,6 +148,8 @@ class _View:
             percent=self._percent(listed, live),
             kept=len(declared.kept(self._matched(declared.declarations) - declared.ids)),
             observed_created_on=self.seen.created_on if self.seen and record and self._recreated(record) else None,
+            read_by="" if self.seen is None else self.seen.how,
+            read_requests=0 if self.seen is None else self.seen.requests,
         )
 
     def _actions(

@@ -121,6 +121,8 @@ def duration(seconds: float) -> str:
 
 def _index(plan: Plan, index: IndexPlan, examples: int | None) -> Iterator[Line]:
     live = "" if index.live_count is None else f": {index.live_count:,} vectors"
+    if index.read_by:
+        live += f", read by {index.read_by} in {_requests(index.read_requests)}"
     yield Line(line(f"{index.target}{live}"), "bold")
     counted = [f"{count:,} {words}" for kind, words in _COUNTED.items() if (count := index.summary.of(kind))]
     if counted:

@@ -52,3 +52,11 @@ def test_nothing_to_do_costs_nothing(world, ids):
     world.declare(ids(3))
     world.apply()
     assert world.plan().plan.cost.total == 0
+
+
+@pytest.mark.parametrize(("declared", "how", "requests"), [(30, "list", 3), (20, "get_by_ids", 4)])
+def test_a_plan_that_looked_says_how_and_at_what_cost(world, ids, declared, how, requests):
+    world.declare(ids(declared))
+    (index,) = world.plan(refresh=True).plan.indexes
+    assert (index.read_by, index.read_requests) == (how, requests) == (how, len(world.requests()))
+    assert world.plan().plan.indexes[0].read_by == ""

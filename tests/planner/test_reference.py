@@ -399,7 +399,9 @@ def fate(world: World, index: Index, id_: str) -> Fate | None:
         what = LAPSED.get(status)
         if what is None:
             return None
-        forbidden = {"release": not may_release, "resend": kept(index, id_), "confirm": False, "blocked": False}[what[0]]
+        forbidden = {"release": not may_release, "resend": kept(index, id_), "confirm": False, "blocked": False}[
+            what[0]
+        ]
         return None if forbidden else (*what, places(index, id_, lapsed=True))
     return ("release", "undeclared", tuple(sorted(set(then)))) if may_release else None
 
