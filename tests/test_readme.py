@@ -15,6 +15,7 @@ from reconciler.errors import ExitCode
 from reconciler.manifests import Config, load, load_config
 from reconciler.model.plan import ActionKind
 from reconciler.render.plan_text import plan_lines
+from support.catalogue import FAULTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -57,7 +58,7 @@ def test_every_command_of_the_table_exists_and_none_is_missing():
 
 
 def test_every_exit_code_is_listed_once():
-    listed = [int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)]
+    listed = [int(code) for code in re.findall(r"^\| (\d+) \| [^|]* \|$", README, re.MULTILINE)]
     assert listed == sorted(int(code) for code in ExitCode)
 
 
@@ -113,3 +114,9 @@ def test_the_two_commands_need_nothing_but_python_and_pip():
         assert re.fullmatch(
             r"python3 -m venv \.venv && \.venv/bin/pip install -q -e '\.\[\w+\]' && \.venv/bin/.+", command
         )
+
+
+def test_the_table_of_faults_is_that_of_the_tests():
+    shown = re.findall(r"^\| (\d+) \| (.*?) \| ([\d,]+) \| (.*?) \|$", README, re.MULTILINE)
+    faults = {int(number): (what, holds) for number, what, _, holds in shown}
+    assert faults == {number: (fault.what, fault.holds) for number, fault in FAULTS.items()}
