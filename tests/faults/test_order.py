@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -79,8 +80,93 @@ def test_a_log_whose_frames_do_not_follow_each_other_is_not_walked():
         list(walk([header.line, other.line]))
 
 
+#: `PID call(arguments...`, and `PID <... call resumed>the rest`, of which the end says what was returned.
+CALL = re.compile(r"(\d+) +(?:(\w+)\(|<\.\.\. \w+ resumed>)(.*)")
+UNFINISHED = " <unfinished ...>"
+QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"(\.\.\.)?')
+
+
+def calls(trace):
+    """What the kernel saw, in order: (when, call, arguments, result); when is "begin" or "end", each once a call."""
+    open_calls = {}
+    for line in trace.read_text("utf-8").splitlines():
+        found = CALL.match(line)
+        if found is None:
+            continue  # a signal, an exit
+        pid, call, rest = found.groups()
+        if call is not None:
+            arguments = rest.removesuffix(UNFINISHED)
+            yield "begin", call, arguments, None
+        else:
+            call, arguments = open_calls.pop(pid)
+            arguments += rest
+        if rest.endswith(UNFINISHED):
+            open_calls[pid] = call, arguments
+        else:
+            yield "end", call, arguments, int(arguments.rpartition(" = ")[2].split()[0])
+
+
+def data(arguments):
+    """The bytes that a call was given, or gave."""
+    text, cut = QUOTED.search(arguments).groups()
+    assert not cut, "strace shortened it"
+    return text.encode("latin-1").decode("unicode_escape").encode("latin-1")
+
+
+class Kernel:
+    """What of the log is on the disk, as far as the kernel has said so, and what was sent and received meanwhile."""
+
+    def __init__(self):
+        self.log, self.written, self.syncing, self.durable = None, bytearray(), b"", b""
+        self.streams, self.received, self.sent = {}, b"", []
+
+    def see(self, when, call, arguments, result):
+        handle = re.split(r"[,) ]", arguments, maxsplit=1)[0]
+        if call == "pwrite64":
+            assert self.log in (None, handle)
+            self.log = handle
+            self._write(when, data(arguments))
+        elif call == "fsync" and handle == self.log:
+            if when == "begin":
+                self.syncing = bytes(self.written)
+            else:
+                assert result == 0
+                self.durable = self.syncing
+        elif call in ("sendto", "sendmsg") and when == "begin":
+            self._send(handle, data(arguments))
+        elif call == "recvfrom" and when == "end" and result > 0:
+            self.received += data(arguments)
+
+    def _write(self, when, content):
+        if when == "end":
+            self.written += content
+        for mutation in re.findall(rb'"mutation_id":"([^"]+)"', content):
+            assert mutation in self.received, "an outcome was recorded before it arrived"
+
+    def _send(self, handle, content):
+        """A request is sent from its first byte on: by then its intent must be durable."""
+        intents, before = self.streams.get(handle, (None, b""))
+        if content.startswith((b"GET ", b"POST ")):
+            intents, before = self.events(ev.Intent), b""
+        stream = before + content
+        self.streams[handle] = intents, stream
+        head, _, body = stream.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        if b"/delete_by_ids " in head and length and len(body) == int(length[1]):
+            ids = json.loads(body)["ids"]
+            assert ids in [list(intent.ids) for intent in intents], "sent before its intent was durable"
+            self.sent.append(ids)
+
+    def events(self, kind):
+        """Those in the whole lines that are durable now."""
+        lines = self.durable[: self.durable.rfind(b"\n") + 1].splitlines(keepends=True)
+        return [event for frame in walk(lines) for event in frame.events if isinstance(event, kind)]
+
+
 @pytest.mark.fault(3)
-def test_the_kernel_sees_write_and_sync_before_the_request_and_again_after_its_answer(project, service, tmp_path):
+def test_the_kernel_sees_write_and_sync_before_each_request_and_again_after_its_answer(
+    project, service, tmp_path, cases
+):
     strace = shutil.which("strace")
     if strace is None:
         unavailable("strace is not installed (Debian: strace)")
@@ -89,10 +175,10 @@ def test_the_kernel_sees_write_and_sync_before_the_request_and_again_after_its_a
         "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "CLOUDFLARE_API_TOKEN": "t",
         "CLOUDFLARE_BASE_URL": service.base_url,
     }  # fmt: skip
-    watched = "trace=pwrite64,fsync,sendto,write,sendmsg"
+    watched = "trace=pwrite64,fsync,ftruncate,sendto,sendmsg,recvfrom"
     done = subprocess.run(
         [
-            strace, "-f", "-s", "3000", "-e", watched, "-o", str(trace), sys.executable, "-c",
+            strace, "-f", "-s", "100000", "-e", watched, "-o", str(trace), sys.executable, "-c",
             "from reconciler.cli import main; main()", "apply", "--auto-approve", "--no-wait",
         ],
         cwd=project, env=environment, capture_output=True, text=True, timeout=100, check=False,
@@ -100,19 +186,13 @@ def test_the_kernel_sees_write_and_sync_before_the_request_and_again_after_its_a
     if "ptrace" in done.stderr.lower() and done.returncode:
         unavailable(f"strace may not trace here: {done.stderr.strip()[-200:]}")
     assert done.returncode == 0, done.stderr
-    named, synced, sent, answered = set(), set(), 0, 0
-    for line in trace.read_text("utf-8", "replace").splitlines():
-        if "pwrite64(" in line and "intent" in line:
-            named |= {f"{name}-{n}" for name in ("a", "b") for n in range(60) if f'\\"{name}-{n}\\"' in line}
-        if "pwrite64(" in line and "accepted" in line:
-            answered += line.count("mutation_id")
-            assert answered <= sent, "an answer was recorded before its request was sent"
-        if "fsync" in line and line.endswith("= 0"):
-            synced |= named  # appends are made one after the other
-        if any(call in line for call in ("sendto(", "write(", "sendmsg(")) and '\\"ids\\"' in line:
-            ids = {f"{name}-{n}" for name in ("a", "b") for n in range(60) if f'\\"{name}-{n}\\"' in line}
-            if "pwrite64(" in line or not ids:
-                continue
-            sent += 1
-            assert ids <= synced, f"sent before it was synced: {sorted(ids - synced)[:3]}"
-    assert sent == answered == 6
+    kernel = Kernel()
+    for each in calls(trace):
+        kernel.see(*each)
+    accepted = [event.mutation_id for event in kernel.events(ev.Accepted)]
+    asked = [entry for entry in service.emulator.record() if entry.operation == "delete_by_ids"]
+    assert len(kernel.sent) == 6
+    assert sorted(kernel.sent) == sorted(list(entry.ids) for entry in asked)
+    assert sorted(accepted) == sorted(entry.mutation_id for entry in asked), "an outcome was not synced"
+    assert kernel.durable == (project / "reconciler.state.jsonl").read_bytes()
+    cases(len(kernel.sent))

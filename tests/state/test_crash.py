@@ -120,6 +120,7 @@ except StoreUnavailable as error:
 """
 
 
+@pytest.mark.fault(5)
 def test_a_limit_on_the_size_of_files_leaves_the_log_as_it_was(path):
     create(FileStore(path), ManualClock())
     before = path.read_bytes()

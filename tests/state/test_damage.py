@@ -46,7 +46,8 @@ def _use(path, content):
     return read, journal
 
 
-def test_every_flipped_bit_is_refused_or_put_aside_and_reported(log, path):
+@pytest.mark.fault(8)
+def test_every_flipped_bit_is_refused_or_put_aside_and_reported(log, path, cases):
     content, head, ends = log
     refused = aside = 0
     for index in range(len(content)):
@@ -68,9 +69,11 @@ def test_every_flipped_bit_is_refused_or_put_aside_and_reported(log, path):
             journal.check_head(head)
         aside += 1
     assert (refused, aside) == (len(content) - 1, 1)
+    cases(len(content))
 
 
-def test_every_truncation_is_refused_or_put_aside_and_a_remembered_head_shows_it(log, path, monkeypatch):
+@pytest.mark.fault(8)
+def test_every_truncation_is_refused_or_put_aside_and_a_remembered_head_shows_it(log, path, monkeypatch, cases):
     monkeypatch.setattr(journal_module, "seal", seal)  # the same frame two thousand times: not against the schema
     content, head, ends = log
     for size in range(1, len(content)):
@@ -87,8 +90,10 @@ def test_every_truncation_is_refused_or_put_aside_and_a_remembered_head_shows_it
             assert '"kind":"recovered"' in path.read_text("utf-8")
         with pytest.raises(StateDamaged):
             journal.check_head(head)
+    cases(len(content) - ends[0])
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("first", range(5))
 def test_two_frames_that_changed_places_are_refused(log, path, first):
     content, _, _ = log
@@ -98,6 +103,7 @@ def test_two_frames_that_changed_places_are_refused(log, path, first):
         _use(path, b"".join(lines))
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("index", range(6))
 def test_a_frame_that_is_there_twice_is_refused(log, path, index):
     lines = log[0].splitlines(keepends=True)
@@ -105,6 +111,7 @@ def test_a_frame_that_is_there_twice_is_refused(log, path, index):
         _use(path, b"".join([*lines[: index + 1], *lines[index:]]))
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("index", range(5))
 def test_a_frame_that_is_missing_is_refused(log, path, index):
     lines = log[0].splitlines(keepends=True)
@@ -112,6 +119,7 @@ def test_a_frame_that_is_missing_is_refused(log, path, index):
         _use(path, b"".join(lines[:index] + lines[index + 1 :]))
 
 
+@pytest.mark.fault(8)
 def test_the_tail_of_another_log_is_refused(log, path, tmp_path):
     other = tmp_path / "other"
     clock = ManualClock()

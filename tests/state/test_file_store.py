@@ -60,6 +60,7 @@ def _written_and_synced(calls):
     return [name for name in calls.log if name in ("pwrite", "fsync")]
 
 
+@pytest.mark.fault(4)
 def test_nothing_is_acknowledged_before_it_and_its_directory_are_synced(path, faulty):
     store = FileStore(path, calls=faulty)
     assert store.append(HEADER.line, 1) == Done()
@@ -76,11 +77,13 @@ def test_the_line_end_is_written_alone_when_all_before_it_is_durable(begun, path
     assert seen == [HEADER.line, HEADER.line + NEXT.line[:-1]]
 
 
+@pytest.mark.fault(4)
 def test_a_second_process_syncs_the_directory_that_a_dead_creator_may_not_have(begun, path, faulty):
     assert FileStore(path, calls=faulty).append(NEXT.line, 2) == Done()
     assert _written_and_synced(faulty) == ["pwrite", "fsync", "fsync", "pwrite", "fsync"]
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_leaves_the_log_as_it_was_and_is_not_tried_again(begun, path, faulty, always, number):
     faulty.short = 10  # some of it is written before the disk is full
@@ -96,12 +99,14 @@ def test_a_full_disk_leaves_the_log_as_it_was_and_is_not_tried_again(begun, path
     assert begun.append(NEXT.line, 2) == Done()  # there is space again
 
 
+@pytest.mark.fault(5)
 def test_a_write_in_pieces_is_still_one_line(begun, path, faulty):
     faulty.short = 7
     assert begun.append(NEXT.line, 2) == Done()
     assert path.read_bytes() == HEADER.line + NEXT.line
 
 
+@pytest.mark.fault(5)
 def test_a_half_written_line_that_cannot_be_removed_ends_the_use_of_the_handle(begun, path, faulty, always):
     faulty.short = len(NEXT.line) - 5
     faulty.fail = {"pwrite": always(errno.EIO), "ftruncate": always(errno.EIO)}
@@ -114,6 +119,7 @@ def test_a_half_written_line_that_cannot_be_removed_ends_the_use_of_the_handle(b
         list(begun.read(0))
 
 
+@pytest.mark.fault(6)
 def test_what_could_not_be_synced_is_never_acknowledged_nor_anything_after_it(begun, path, faulty, once):
     faulty.fail["fsync"] = once(errno.EIO)
     outcome = begun.append(NEXT.line, 2)
@@ -126,6 +132,7 @@ def test_what_could_not_be_synced_is_never_acknowledged_nor_anything_after_it(be
     assert list(FileStore(path).read(0)) == [HEADER.line]
 
 
+@pytest.mark.fault(6)
 def test_a_journal_does_not_take_an_unsynced_frame_for_its_own(path, faulty, once, clock):
     journal = create(FileStore(path, calls=faulty), clock)
     faulty.fail["fsync"] = once(errno.EIO)
@@ -164,6 +171,7 @@ def test_a_stopped_neighbour_does_not_make_us_wait_for_ever(begun, path, faulty)
     assert path.read_bytes() == HEADER.line
 
 
+@pytest.mark.fault(9)
 def test_a_file_put_in_place_of_the_state_is_not_written(begun, path, tmp_path):
     copy = tmp_path / "copy"
     copy.write_bytes(HEADER.line)
@@ -176,6 +184,7 @@ def test_a_file_put_in_place_of_the_state_is_not_written(begun, path, tmp_path):
         list(begun.read(0))
 
 
+@pytest.mark.fault(9)
 def test_a_state_rolled_back_in_place_went_backwards(begun, path):
     begun.append(NEXT.line, 2)
     path.write_bytes(HEADER.line)
@@ -185,6 +194,7 @@ def test_a_state_rolled_back_in_place_went_backwards(begun, path):
     assert path.read_bytes() == HEADER.line
 
 
+@pytest.mark.fault(9)
 def test_a_frame_changed_in_place_behind_a_writer_is_noticed_before_the_next_append(begun, path):
     content = bytearray(HEADER.line)
     content[-10] ^= 1
@@ -194,6 +204,7 @@ def test_a_frame_changed_in_place_behind_a_writer_is_noticed_before_the_next_app
     assert isinstance(outcome.error, StateDamaged)
 
 
+@pytest.mark.fault(9)
 def test_a_state_removed_under_a_run_is_not_made_anew(begun, path):
     path.unlink()
     with pytest.raises(StateDamaged, match="removed"):
@@ -220,6 +231,7 @@ def _dangling(path):
     path.symlink_to(path.with_name("nothing"))
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("make", [_directory, _pipe, _link, _dangling])
 def test_what_is_not_a_regular_file_is_refused_at_once(path, make):
     make(path)
@@ -232,6 +244,7 @@ def test_what_is_not_a_regular_file_is_refused_at_once(path, make):
     assert not path.with_name("nothing").exists()
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize(
     "content",
     [
@@ -256,12 +269,14 @@ def test_a_file_that_is_not_a_state_is_neither_read_nor_moved_nor_written(path, 
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.fault(7)
 def test_a_state_with_converted_line_ends_is_damage(path, clock):
     path.write_bytes((HEADER.line + NEXT.line).replace(b"\n", b"\r\n"))
     with pytest.raises(StateDamaged, match="frame 1"):
         Journal(FileStore(path), clock).load()
 
 
+@pytest.mark.fault(7)
 def test_a_directory_that_does_not_exist_is_named_not_created(tmp_path, clock):
     store = FileStore(tmp_path / "no" / "state.jsonl")
     assert not store.exists()
@@ -270,6 +285,7 @@ def test_a_directory_that_does_not_exist_is_named_not_created(tmp_path, clock):
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
 def test_a_state_that_may_not_be_written_is_a_clear_error(path, faulty, always, number, clock):
     faulty.fail["open"] = lambda: number if faulty.log.count("open") > 2 else None
@@ -279,6 +295,7 @@ def test_a_state_that_may_not_be_written_is_a_clear_error(path, faulty, always, 
     assert not path.exists()
 
 
+@pytest.mark.fault(7)
 @pytest.mark.skipif(os.getuid() == 0, reason="root writes to read-only files; the seam covers it")
 def test_a_read_only_file_is_a_clear_error(begun, path):
     path.chmod(0o400)
@@ -287,6 +304,7 @@ def test_a_read_only_file_is_a_clear_error(begun, path):
     assert not outcome.retry
 
 
+@pytest.mark.fault(7)
 @pytest.mark.skipif(not Path("/dev/full").exists() or sys.platform != "linux", reason="no /dev/full here")
 def test_a_device_is_refused():
     assert isinstance(FileStore(Path("/dev/full")).append(HEADER.line, 1), Unknown)
@@ -325,6 +343,7 @@ def test_a_creation_cut_short_is_continued(path, clock):
     assert Journal(FileStore(path), clock).load().lineage == journal.fold.lineage
 
 
+@pytest.mark.fault(5)
 def test_a_torn_tail_that_cannot_be_kept_is_not_thrown_away(path, faulty, always):
     path.write_bytes(HEADER.line + b"torn")
     store = FileStore(path, calls=faulty)
@@ -333,6 +352,7 @@ def test_a_torn_tail_that_cannot_be_kept_is_not_thrown_away(path, faulty, always
     assert path.read_bytes() == HEADER.line + b"torn"
 
 
+@pytest.mark.fault(8)
 def test_a_damaged_last_line_is_reported_and_never_put_aside(path, clock):
     create(FileStore(path), clock)
     content = path.read_bytes() + NEXT.line.replace(b'"moved"', b'"mooed"')
