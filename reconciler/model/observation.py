@@ -53,3 +53,8 @@ class Observation:
     def of(self, target: Target) -> TargetObservation | None:
         """What was read of `target`; None when it was not looked at."""
         return self.targets.get(target)
+
+    @property
+    def requests(self) -> int:
+        """API requests that it took."""
+        return sum(each.requests for each in self.targets.values())

@@ -17,8 +17,10 @@ from reconciler.errors import (
     UsageError,
     worst_exit_code,
 )
+from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, has_errors, warning
 from reconciler.model.notices import Problem, RunBegan, Sink, ignore
+from reconciler.model.observation import Observation
 from reconciler.model.plan import Plan
 from reconciler.model.tombstones import Projection
 from reconciler.operations.approval import Approved, check_expected, check_saved
@@ -178,11 +180,10 @@ class _Apply:
     options: ApplyOptions
     notify: Sink
     interrupts: Interrupts
-    shown: Planned | None = field(default=None)
+    looked: int = field(default=0)  #: requests of every look at the live indexes
 
     def run(self, approve: Approve | None) -> ApplyResult:
         approved = self._plan(self.journal.projection())
-        self.shown = approved.planned
         if not approved.anything_to_do:
             return self._nothing(approved)
         if approve is not None and not approve(approved.planned):
@@ -195,8 +196,7 @@ class _Apply:
             self.notify(RunBegan(run.run, run.took_over))
             for found in store_warnings(self.journal.store):
                 self.notify(Problem(found))
-            looked = self._looked()
-            budget = self.context.budget(run.snapshot(), made=looked)
+            budget = self.context.budget(run.snapshot(), made=self.looked)
             with self.context.client(budget) as client:
                 executor = Executor(
                     self.context,
@@ -205,7 +205,7 @@ class _Apply:
                     budget,
                     notify=self.notify,
                     interrupts=self.interrupts,
-                    looked=looked,
+                    looked=self.looked,
                 )
                 try:
                     executor.carry_out(
@@ -216,12 +216,7 @@ class _Apply:
                     counts, uncounted = _counts(executor.done), executor.uncounted
         finally:
             run.finish("interrupted" if self.interrupts.requested else outcome, counts, uncounted)
-        return self._result(approved, executor.done, run.head, looked + budget.started)
-
-    def _looked(self) -> int:
-        """Requests that the look at the live indexes took."""
-        seen = None if self.shown is None else self.shown.observation
-        return 0 if seen is None else sum(each.requests for each in seen.targets.values())
+        return self._result(approved, executor.done, run.head, self.looked + budget.started)
 
     def _plan(self, projection: Projection) -> Approved:
         """The plan against `projection`, checked against what was saved or expected.
@@ -240,25 +235,33 @@ class _Apply:
                 )
         else:
             desired = load(self.context, paths, projection=projection, conflicts=Severity.REFUSAL)
-            if self.shown is not None:
-                observation = self.shown.observation  # one look a command: the plan that was approved rests on it
-            elif options.refresh or any(target.prefixes for target in desired.targets):
-                observation = observe(
-                    self.context,
-                    desired,
-                    projection,
-                    only=options.only,
-                    prefixes_only=not options.refresh,
-                    interrupts=self.interrupts,
-                )
-            else:
-                observation = None
+            observation = self._look(desired, projection)
             planned = replan(self.context, desired, projection, observation, paths=paths, only=options.only)
             approved = Approved(planned)
         check(approved.planned)
         if self.saved is None and options.expect is not None:
             approved = check_expected(self.context, self.journal, approved, options.expect, options.approved)
         return approved
+
+    def _look(self, desired: Desired, projection: Projection) -> Observation | None:
+        """The live indexes, where they are to be read: for each plan anew.
+
+        A look from before another run ended does not know what that run deleted: by it ids would be sent twice.
+        """
+        options = self.options
+        if not options.refresh and not any(target.prefixes for target in desired.targets):
+            return None
+        seen = observe(
+            self.context,
+            desired,
+            projection,
+            only=options.only,
+            prefixes_only=not options.refresh,
+            interrupts=self.interrupts,
+            made=self.looked,
+        )
+        self.looked += seen.requests
+        return seen
 
     def _start(self, approved: Approved) -> tuple[Run, Approved]:
         """Take the state at the position the plan is checked for."""
@@ -305,7 +308,7 @@ class _Apply:
         return ApplyResult(
             plan,
             self.journal.head,
-            requests=self._looked(),
+            requests=self.looked,
             errors=missing,
             exit_code=worst_exit_code(*codes),
         )

@@ -120,15 +120,16 @@ def observe(
     only: str | None = None,
     prefixes_only: bool = False,
     interrupts: Interrupts | None = None,
+    made: int = 0,
 ) -> Observation:
-    """Read the live indexes that are declared. Arguments as `Observer.observe`.
+    """Read the live indexes that are declared. Arguments as `Observer.observe`, and `Context.budget`.
 
     Raises:
         AuthenticationFailed: the environment holds no credentials.
         ServiceError: something could not be read.
         Interrupted: somebody asked to stop.
     """
-    budget = context.budget(projection)
+    budget = context.budget(projection, made=made)
     with context.client(budget) as client, context.dispatcher(budget) as dispatcher:
         (interrupts or Interrupts()).on_request(dispatcher.stop)
         observer = Observer(client, dispatcher, context.clock)
