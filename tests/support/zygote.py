@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,22 +19,27 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child ended. `code` is negative for a signal."""
+    """How a child ended.
+
+    Attributes:
+        code: its exit code; negative for a signal.
+        steps: how many it took; 0 when it was killed.
+        acknowledged: the heads of the frames that were acknowledged to it, in order, and when (time.monotonic).
+    """
 
     code: int
     out: str
     err: str
     steps: int
-    acknowledged: tuple[str, ...]
+    acknowledged: Mapping[str, float]
 
 
 class Child:
     """A command that runs."""
 
-    def __init__(self, zygote: Zygote, pid: int, folder: Path, began: float) -> None:
+    def __init__(self, zygote: Zygote, pid: int, folder: Path) -> None:
         self._zygote = zygote
         self._folder = folder
-        self.began = began
         self.pid = pid
 
     def signal(self, number: int) -> None:
@@ -47,20 +52,23 @@ class Child:
     def wait(self) -> Ended:
         """Until it ends."""
         answer = self._zygote.ask({"wait": self.pid})
+        self._zygote.running.discard(self.pid)
 
         def text(name: str) -> str:
             path = self._folder / name
-            return path.read_text("utf-8", "replace") if path.exists() else ""
+            return path.read_text("utf-8", "replace") if path.is_file() else ""
 
-        steps = text("steps")
-        return Ended(
-            answer["code"], text("out"), text("err"), int(steps) if steps else 0,
-            tuple(text("acknowledged").splitlines()),
-        )  # fmt: skip
+        heads = (line.split() for line in text("acknowledged").splitlines())
+        acknowledged = {head: float(when) for head, when in heads}
+        return Ended(answer["code"], text("out"), text("err"), int(text("steps") or 0), acknowledged)
 
 
 class Zygote:
-    """Starts children."""
+    """Starts children.
+
+    Attributes:
+        running: the process ids of those that nobody has waited for; they are killed at the end.
+    """
 
     def __init__(self) -> None:
         paths = os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])
@@ -69,6 +77,7 @@ class Zygote:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
         self._number = 0
+        self.running: set[int] = set()
         assert self.ask({"ready": True}) == {"ready": True}
 
     def __enter__(self) -> Self:
@@ -76,6 +85,8 @@ class Zygote:
 
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
+        for pid in self.running:
+            os.kill(pid, signal.SIGKILL)  # it is there: nobody but the zygote could have reaped it
         self._process.stdin.close()
         self._process.wait(20)
         assert self._process.stdout is not None
@@ -96,28 +107,36 @@ class Zygote:
         env: Mapping[str, str],
         crash_at: int = 0,
         kind: str = "file",
-        lease: float = 0.0,
+        streams: Mapping[str, Path] | None = None,
+        twists: Mapping[str, float] | None = None,
     ) -> Child:
-        """Run a command in `cwd`; `crash_at` is the step at which it is killed, 0 for none. `lease`: in seconds."""
+        """Run a command.
+
+        Args:
+            arguments: as on a command line.
+            cwd: its working folder.
+            env: its whole environment.
+            crash_at: the step at which it is killed, 0 for none.
+            kind: of store: which steps there are.
+            streams: "out" or "err" to a path of its own, a named pipe perhaps.
+            twists: see crashing.TWISTS.
+        """
         self._number += 1
         folder = cwd.parent / f"{cwd.name}.{self._number}"
         folder.mkdir()
-        began = time.monotonic()
-        answer = self.ask(
-            {
-                "arguments": arguments, "cwd": str(cwd), "env": dict(env), "folder": str(folder),
-                "crash_at": crash_at, "kind": kind, "lease": lease,
-            }
-        )  # fmt: skip
-        return Child(self, answer["pid"], folder, began)
-
-    def run(self, *arguments: str, **options: Any) -> Ended:
-        """Run a command to its end."""
-        return self.start(*arguments, **options).wait()
+        where = {name: str(path) for name, path in (streams or {}).items()}
+        message = {
+            "arguments": arguments, "cwd": str(cwd), "env": dict(env), "folder": str(folder), "streams": where,
+            "crash_at": crash_at, "kind": kind, "twists": dict(twists or {}),
+        }  # fmt: skip
+        pid = self.ask(message)["pid"]
+        self.running.add(pid)
+        return Child(self, pid, folder)
 
 
 def _serve() -> None:
-    import importlib  # noqa: PLC0415 - only in the zygote
+    import gc  # noqa: PLC0415 - only in the zygote
+    import importlib  # noqa: PLC0415 - as above
 
     for name in (
         "httpx", "yaml", "jsonschema", "deepdiff", "obstore.store", "psycopg", "rich.console", "rich.progress", "click",
@@ -125,6 +144,7 @@ def _serve() -> None:
         "reconciler.cli.planning", "reconciler.manifests.structure", "reconciler.render.plan_text", "filelock",
     ):  # fmt: skip
         importlib.import_module(name)
+    gc.freeze()  # what every child shares is not copied because one of them collects
     for line in sys.stdin:
         message = json.loads(line)
         if "ready" in message:
@@ -142,21 +162,25 @@ def _serve() -> None:
 
 
 def _child(message: dict[str, Any]) -> None:
-    folder = Path(message["folder"])
-    for number, name in ((0, os.devnull), (1, folder / "out"), (2, folder / "err")):
+    folder, streams = Path(message["folder"]), message["streams"]
+    files = (os.devnull, streams.get("out", folder / "out"), streams.get("err", folder / "err"))
+    for number, name in enumerate(files):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
         handle = os.open(name, flags, 0o600)
         os.dup2(handle, number)
         os.close(handle)
+    # Those of the zygote remember what kind of file they were made for.
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a number is no path
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
+    sys.stderr = open(2, "w", 1, "utf-8", "backslashreplace", closefd=False)  # noqa: SIM115 - as above
     os.chdir(message["cwd"])
     os.environ.clear()
     os.environ.update(message["env"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    from support.crashing import install, shorten_leases  # noqa: PLC0415 - only in a child
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have said nohup
+    from support.crashing import install  # noqa: PLC0415 - only in a child
 
-    if message["lease"]:
-        shorten_leases(message["lease"])
-    steps = install(message["crash_at"], str(folder / "acknowledged"), message["kind"])
+    steps = install(message["crash_at"], str(folder / "acknowledged"), message["kind"], message["twists"])
     sys.argv = ["reconciler", *message["arguments"]]
     code = 1
     try:
@@ -165,6 +189,8 @@ def _child(message: dict[str, Any]) -> None:
         main()
     except SystemExit as ended:
         code = int(ended.code or 0)
+    except BaseException:  # noqa: BLE001 - a bug, which the parent finds on stderr
+        traceback.print_exc()
     finally:
         (folder / "steps").write_text(str(steps.count))
         os._exit(code)
