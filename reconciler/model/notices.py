@@ -64,7 +64,7 @@ class RunBegan(Notice):
     @property
     def message(self) -> str:
         """See Notice."""
-        taken = f", took over from run {self.took_over}, which is dead" if self.took_over else ""
+        taken = f", took over from run {self.took_over}, which starts nothing more" if self.took_over else ""
         return f"run {self.run} holds the state{taken}"
 
 

@@ -160,6 +160,7 @@ class RunRecord:
         lease_seconds: how long it holds the state after its last frame.
         last_frame_at: RFC 3339.
         outcome: as `run_finished` says; None while it is open; "fenced" when taken over.
+        fenced_by: the run that took over, or the person who said `state unlock`.
     """
 
     run: str
@@ -177,6 +178,7 @@ class RunRecord:
     last_frame: int
     outcome: str | None = None
     start_head: str = ""
+    fenced_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -236,9 +236,9 @@ class Fold(Tables):
         self._put(self._runs, run, record)
         self._top = replace(self._top, open=run, guard=event.guard)
 
-    def _close(self, outcome: str) -> None:
+    def _close(self, outcome: str, by: str = "") -> None:
         run = self._top.open
-        self._put(self._runs, run, replace(self._runs[run], outcome=outcome))
+        self._put(self._runs, run, replace(self._runs[run], outcome=outcome, fenced_by=by))
         self._top = replace(self._top, open="", guard="")
 
     def _run_finished(self, event: ev.RunFinished) -> None:
@@ -248,7 +248,7 @@ class Fold(Tables):
     def _run_fenced(self, event: ev.RunFenced) -> None:
         if not self._top.open or event.fenced != self._top.open:
             raise _Refused(f"run {event.fenced!r} is not open")
-        self._close("fenced")
+        self._close("fenced", event.by)
 
     def _intent(self, event: ev.Intent) -> None:
         self._need_run()

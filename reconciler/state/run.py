@@ -216,12 +216,20 @@ class Run:
             self._give_up(error, events)
         holder = self.fold.open_run
         if holder is None or holder.run != self.run:
-            by = (
-                f"by {describe(holder)}"
-                if holder is not None
-                else "with `state unlock`, or by a run that has ended"
-            )
-            self._give_up(RunFenced(f"run {self.run} was taken over {by}: nothing more is sent"), events)
+            self._give_up(RunFenced(f"{self._lost()}: nothing more is sent"), events)
+
+    def _lost(self) -> str:
+        """How this run lost the state: to a run, which may have ended since, or by the word of a person."""
+        runs = {record.run: record for record in self.journal.projection().runs}
+        mine, holder = runs.get(self.run), self.fold.open_run
+        now = "" if holder is None else f"; {describe(holder)} holds it now"
+        if mine is None or not mine.fenced_by:
+            return f"run {self.run} does not hold the state any more{now}"
+        successor = runs.get(mine.fenced_by)
+        if successor is None:
+            return f"run {self.run} was taken over by {printable(mine.fenced_by)} with `state unlock`{now}"
+        ended = "" if successor.outcome is None else ", which has ended"
+        return f"run {self.run} was taken over by {describe(successor)}{ended}"
 
     def _give_up(self, error: StateError, events: Sequence[ev.Event]) -> NoReturn:
         self._over = True

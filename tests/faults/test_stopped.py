@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import stat
 
@@ -100,7 +101,9 @@ def test_while_the_other_still_works_the_fenced_run_says_who_that_is(
     assert by not in (None, run)
     ended, late = _ends_fenced_while(case, stopped)
     witness.emulator.faults.clear()
-    assert f"run {run} was taken over by run {by} (apply)" in ended.err
+    assert re.search(
+        rf"run {run} was taken over by .+ with `state unlock`; run {by} \(apply\) .+ holds it now", ended.err
+    )
     assert f"pid {taking.pid}" in ended.err
     assert late <= CONCURRENCY
     taken = case.end(taking)
@@ -138,7 +141,8 @@ def test_past_its_lease_it_is_taken_over_by_who_waits_and_starts_nothing_after_t
     assert taken.code == 0, taken.err
     assert "waiting for the state" in taken.err
     assert "took over" in taken.err
-    _, late = _ends_fenced(case, stopped)
+    ended, late = _ends_fenced(case, stopped)
+    assert re.search(r"was taken over by run \w+ \(apply\) .+, which has ended", ended.err), ended.err
     assert late == 0, "nothing was fresh enough to be sent after that"
     case.check()
     case.converge()

@@ -27,7 +27,7 @@ FAILED = BatchFailed(TARGET, 3, 100, 2, "unknown", False, "time-out", None, None
 
 MESSAGES = [
     (RunBegan("r1"), "run r1 holds the state"),
-    (RunBegan("r2", "r1"), "run r2 holds the state, took over from run r1, which is dead"),
+    (RunBegan("r2", "r1"), "run r2 holds the state, took over from run r1, which starts nothing more"),
     (Waiting("r1 on host", 12.4), "waiting for the state: r1 on host (at most 12 s more)"),
     (BatchSubmitted(TARGET, 1, 100, "m-1", 1), "articles: batch 1: 100 ids accepted as m-1"),
     (BatchSubmitted(TARGET, 1, 100, "m-1", 2), "articles: batch 1: 100 ids accepted as m-1 (attempt 2)"),
