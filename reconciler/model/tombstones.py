@@ -36,8 +36,46 @@ REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
+class Names:
+    """How many ids a declaration names, and the digest of exactly those."""
+
+    count: int
+    digest: str
+
+    @classmethod
+    def of(cls, ids: IdSet) -> Names:
+        """Those of `ids`."""
+        return cls(len(ids), ids.digest())
+
+    def are(self, ids: IdSet) -> bool:
+        """True when `ids` are exactly those named."""
+        return len(ids) == self.count and ids.digest() == self.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Ids that the log had when a declaration was recorded.
+
+    Attributes:
+        batches: inclusive ranges of numbers: all ids of these, but `except_ids`.
+        ids: those named singly.
+        declarations: all that these name.
+    """
+
+    batches: tuple[tuple[int, int], ...] = ()
+    except_ids: IdSet = field(default_factory=IdSet)
+    ids: IdSet = field(default_factory=IdSet)
+    declarations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DeclarationRecord:
-    """A declaration as it was when last applied. `number` is unique in the log; a change gets a new number."""
+    """A declaration as it was when last applied. `number` is unique in the log; a change gets a new number.
+
+    Attributes:
+        names: all that it names, its prefixes resolved; None where the log does not say.
+        held: those of them that were in the log before; see `accounts`.
+    """
 
     number: int
     target: int
@@ -50,6 +88,8 @@ class DeclarationRecord:
     prefixes: tuple[Mapping[str, Any], ...]
     limits: Mapping[str, Any]
     at: str
+    names: Names | None = None
+    held: Held = Held()
 
     def document(self) -> dict[str, Any]:
         """What people compare: see `declaration_document`."""

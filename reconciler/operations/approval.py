@@ -20,6 +20,7 @@ from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection, RunRecord, place
 from reconciler.operations.context import Context, load
 from reconciler.operations.planning import Planned, listed_first, replan
+from reconciler.operations.recording import unrecorded
 from reconciler.planfile import SavedPlan
 from reconciler.planner.checks import limits_in_force, mismatches, refusals
 from reconciler.planner.fingerprint import fingerprint
@@ -68,7 +69,8 @@ class Approved:
         """Something to send, record, release or wait for."""
         planned = self.planned
         listed = any(listed_first(planned.projection, index) for index in planned.plan.indexes)
-        return not self.zero_work and (planned.plan.changes or planned.plan.pending or listed)
+        work = planned.plan.changes or planned.plan.pending or listed
+        return not self.zero_work and (work or unrecorded(planned))
 
     def does_more_than(self, other: Approved) -> bool:
         """True when an id would be sent or released that `other` would not send or release."""

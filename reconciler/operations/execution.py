@@ -14,20 +14,20 @@ from reconciler.errors import (
     ReconcilerError,
     ServiceError,
 )
-from reconciler.model.desired import Declaration, DesiredTarget, Keep
 from reconciler.model.diagnostic import error
 from reconciler.model.idset import IdSet
 from reconciler.model.notices import Problem, Sink
 from reconciler.model.plan import ActionKind, IndexPlan
 from reconciler.model.target import Target
-from reconciler.model.tombstones import DeclarationRecord, Projection, Status, TargetRecord
+from reconciler.model.tombstones import Projection, Status, TargetRecord
 from reconciler.observer import Observer
 from reconciler.operations.context import Context
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import Planned, listed_first
+from reconciler.operations.recording import Book
 from reconciler.settler import Groups, Settlement, Settler
 from reconciler.settler.naming import IDS_AN_EVENT, frames, ranges, whole_batches
-from reconciler.state.events import Declared, Event, LeaseRenewed, Released, TargetSeen
+from reconciler.state.events import LeaseRenewed, Released
 from reconciler.state.run import Run
 from reconciler.vectorize import Budget, Client
 
@@ -182,16 +182,19 @@ class Executor:
         self, planned: Planned, pins: Mapping[Target, str], skip: Mapping[Target, IdSet]
     ) -> tuple[list[TargetWork], dict[Target, Groups]]:
         """Targets and declarations get their numbers in the log; what to send is checked against the manifests."""
-        book = _Book(self._context, self._run.snapshot())
+        book = Book(self._context.config.limits, self._run.snapshot())
         works: list[TargetWork] = []
         absent: dict[Target, Groups] = {}
         for index in planned.plan.indexes:
             target = index.target
             if target not in pins:
+                if target not in self.done.blocked:
+                    book.record_only(planned, index)
                 continue
             number = book.target(target, pins[target])
             declared = planned.desired.of(target)
-            declarations = book.declarations(number, declared, index)
+            declarations = book.declarations(number, planned, index)
+            book.seen_again(number, planned, index)
             not_sent = index.ids(ActionKind.ALREADY_ABSENT) - self._settled_since(target)
             found_absent = work_for(number, target, not_sent, declarations, declared.kept(not_sent))
             ids = index.to_send - skip.get(target, IdSet())
@@ -202,7 +205,8 @@ class Executor:
             if found_absent.ids:
                 absent[target] = found_absent.groups
         if works or book.events:
-            self._run.append([*book.events, LeaseRenewed(self.uncounted)])
+            for portion in frames([*book.events, LeaseRenewed(self.uncounted)]):
+                self._run.append(portion)
             self._counted = self._budget.started
         return works, absent
 
@@ -248,91 +252,6 @@ class Executor:
     def _sent_something(self, target: Target) -> bool:
         result = self.done.sent.by_target.get(target)
         return result is not None and result.accepted > 0
-
-
-class _Book:
-    """Gives numbers to targets and declarations that the log does not know yet."""
-
-    def __init__(self, context: Context, projection: Projection) -> None:
-        self._context = context
-        self._projection = projection
-        self._next_target = max(projection.targets, default=0) + 1
-        self._next_declaration = max(projection.declarations, default=0) + 1
-        self.events: list[Event] = []
-
-    def target(self, target: Target, created_on: str) -> int:
-        """The number of `target`; an event when it is new, not pinned yet, or re-created."""
-        record = self._projection.live(target)
-        if record is not None and record.created_on == created_on:
-            return record.number
-        number = record.number if record is not None and record.created_on is None else self._next_target
-        if number == self._next_target:
-            self._next_target += 1
-        self.events.append(TargetSeen(number, target.origin, target.account_id, target.index, created_on))
-        return number
-
-    def declarations(self, number: int, declared: DesiredTarget, index: IndexPlan) -> dict[int, IdSet]:
-        """The ids of each declaration of a target by its number; an event for each that is new or changed."""
-        known = {(d.manifest, d.ordinal): d for d in self._projection.declared(number)}
-        sending = IdSet.union(
-            action.ids for action in index.actions if action.kind.sends or action.kind is ActionKind.ALREADY_ABSENT
-        )
-        numbered: dict[int, IdSet] = {}
-        for declaration in (*declared.declarations, *declared.lapsed):
-            prefixes = [sending.starting_with(prefix.text) for prefix in declaration.prefixes]
-            ids = IdSet.union([declaration.ids, *prefixes])
-            listed = bool(declaration.prefixes) and declaration in declared.declarations
-            if ids or listed:
-                numbered[self._declaration(number, declaration, index, known, declared.keeps)] = ids
-        return numbered
-
-    def _declaration(
-        self,
-        number: int,
-        declaration: Declaration,
-        index: IndexPlan,
-        known: Mapping[tuple[str, int], DeclarationRecord],
-        keeps: tuple[Keep, ...],
-    ) -> int:
-        limits = self._context.config.limits.of(index.target.index).as_dict()
-        prefixes = [
-            {"text": plan.text, "count": plan.count, "digest": plan.digest, **_kept(keeps, plan.text)}
-            for plan in index.prefixes
-            if plan.path == declaration.manifest and plan.text in {p.text for p in declaration.prefixes}
-        ]
-        before = known.get((declaration.manifest, declaration.ordinal))
-        if (
-            before is not None
-            and before.document() == declaration.document()
-            and dict(before.limits) == limits
-            and list(before.prefixes) == prefixes
-        ):
-            return before.number
-        fresh = self._next_declaration
-        self._next_declaration += 1
-        self.events.append(
-            Declared(
-                declaration=fresh,
-                target=number,
-                manifest=declaration.manifest,
-                line=declaration.position.line,
-                ordinal=declaration.ordinal,
-                reason=declaration.reason,
-                until=None if declaration.until is None else declaration.until.isoformat(),
-                sources=[source.document() for source in declaration.sources],
-                prefixes=prefixes,
-                limits=limits,
-            )
-        )
-        return fresh
-
-
-def _kept(keeps: tuple[Keep, ...], prefix: str) -> dict[str, dict[str, list[str]]]:
-    """What protects ids that begin with `prefix`: `verify --all` knows the state alone."""
-    prefixes = {each.text for keep in keeps for each in keep.prefixes}
-    near = sorted(text for text in prefixes if text.startswith(prefix) or prefix.startswith(text))
-    ids = list(IdSet.union(keep.ids.starting_with(prefix) for keep in keeps))
-    return {"keeps": {"prefixes": near, "ids": ids}} if near or ids else {}
 
 
 def release_events(record: TargetRecord, ids: IdSet, reason: str) -> Iterator[Released]:

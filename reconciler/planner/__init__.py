@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from reconciler.differences import describe
+from reconciler.model.accounts import Accounts
 from reconciler.model.desired import Declaration, Desired, DesiredTarget
 from reconciler.model.diagnostic import Diagnostic, note, warning
 from reconciler.model.idset import IdSet
@@ -235,10 +236,18 @@ class _View:
 
     def _in_scope(self, record: TargetRecord) -> Iterator[tuple[IdSet, list[DeclarationRecord]]]:
         """Remembered ids with what declared them, if every manifest of it lies within the PATHS asked for."""
+        elsewhere = self._named_elsewhere(record)
         for numbers, ids in record.by_declaration:
             declarations = [self.projection.declarations[number] for number in numbers]
             if all(self.desired.in_scope(d.manifest) for d in declarations):
-                yield ids, declarations
+                yield ids - elsewhere, declarations
+
+    def _named_elsewhere(self, record: TargetRecord) -> IdSet:
+        """What declarations outside of the PATHS asked for name, as last applied, whoever had it sent."""
+        newest = {(each.manifest, each.ordinal): each for each in self.projection.declared(record.number)}
+        others = [each.number for each in newest.values() if not self.desired.in_scope(each.manifest)]
+        accounts = Accounts(record, self.projection.declarations)
+        return IdSet.union(accounts.of(number) for number in others)
 
     def _matched(self, declarations: Iterable[Declaration]) -> IdSet:
         """What the declared prefixes match: as listed now, and as remembered."""
@@ -265,7 +274,7 @@ class _View:
                 if self.seen is not None and prefix.text in self.seen.matches:
                     matches = self.seen.matches[prefix.text]
                     count, digest = len(matches), matches.digest()
-                elif before := listed.get((declaration.manifest, prefix.text)):
+                elif "count" in (before := listed.get((declaration.manifest, prefix.text), {})):
                     count, digest = int(str(before["count"])), str(before["digest"])
                 plans.append(PrefixPlan(prefix.text, prefix.position.path, prefix.position.line, count, digest))
         return tuple(plans)

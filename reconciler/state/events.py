@@ -10,11 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar
 
+from reconciler.state.fields import FITS
+
 #: Numbers of batches as inclusive ranges: [[1, 40], [42, 42]].
 Ranges = Sequence[Sequence[int]]
 
 #: Which declarations the ids of an event come from, as runs along `ids`: [[[1], 60], [[1, 2], 40]].
 DeclarationRuns = Sequence[Sequence[Any]]
+
+#: Exactly which ids a declaration names: {"count": 3, "digest": "…"} (`IdSet.digest`). {}: not recorded.
+Names = Mapping[str, Any]
+
+#: Ids that the log has already: those of `batches` (whatever became of them) without `except_ids`, `ids`, and all
+#: that other `declarations` name. Each of the four may be left out.
+Held = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,11 @@ class TargetSeen:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A declaration as it is applied. A change of reason, until, sources or limits gets a new number."""
+    """A declaration as it is applied. A change of what it says or names gets a new number.
+
+    `names`: all that it names, its prefixes resolved and what keeps protect cut out. `held`: those that the log
+    had before; the others are in intents and reads that bear this number.
+    """
 
     kind: ClassVar[str] = "declared"
     declaration: int
@@ -54,6 +67,8 @@ class Declared:
     sources: Sequence[Mapping[str, Any]] = ()
     prefixes: Sequence[Mapping[str, Any]] = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
+    names: Names = field(default_factory=dict)
+    held: Held = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,51 +301,10 @@ KINDS: dict[str, type[Any]] = {
 }
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_array(value: object) -> bool:
-    return isinstance(value, list | tuple)
-
-
-def _are_strings(value: Any) -> bool:
-    return _is_array(value) and set(map(type, value)) <= {str} and "" not in value
-
-
-def _are_ranges(value: Any) -> bool:
-    return _is_array(value) and all(
-        _is_array(r) and len(r) == 2 and all(map(_is_int, r)) and 1 <= r[0] <= r[1] for r in value
-    )
-
-
-def _are_runs(value: Any) -> bool:
-    return _is_array(value) and all(
-        _is_array(r) and len(r) == 2 and _is_array(r[0]) and all(map(_is_int, r[0])) and _is_int(r[1]) and r[1] > 0
-        for r in value
-    )
-
-
-#: What a field may hold, by its annotation. Text is never empty inside `Sequence[str]`: those are ids.
-_FITS: dict[str, Callable[[Any], bool]] = {
-    "str": lambda value: isinstance(value, str),
-    "str | None": lambda value: value is None or isinstance(value, str),
-    "int": _is_int,
-    "int | None": lambda value: value is None or _is_int(value),
-    "float": lambda value: _is_int(value) or isinstance(value, float),
-    "bool": lambda value: isinstance(value, bool),
-    "Sequence[str]": _are_strings,
-    "Ranges": _are_ranges,
-    "DeclarationRuns": _are_runs,
-    "Sequence[Mapping[str, Any]]": lambda value: _is_array(value) and all(isinstance(v, dict) for v in value),
-    "Mapping[str, Any]": lambda value: isinstance(value, dict),
-    "Mapping[str, int]": lambda value: isinstance(value, dict) and all(map(_is_int, value.values())),
-}
-
 #: For each kind: (name, may it be left out, check) of its fields.
 _SHAPES: dict[str, tuple[tuple[str, bool, Callable[[Any], bool]], ...]] = {
     kind: tuple(
-        (f.name, f.default is not MISSING or f.default_factory is not MISSING, _FITS[str(f.type)])
+        (f.name, f.default is not MISSING or f.default_factory is not MISSING, FITS[str(f.type)])
         for f in fields(cls)
     )
     for kind, cls in KINDS.items()

@@ -34,6 +34,7 @@ from reconciler.model.tombstones import (
     REJECTED,
     BatchRecord,
     DeclarationRecord,
+    Names,
     RunRecord,
     Status,
     TargetRecord,
@@ -42,12 +43,7 @@ from reconciler.model.tombstones import (
 from reconciler.state import events as ev
 from reconciler.state.frames import Frame
 from reconciler.state.statuses import Change, Declared, Ledger, Note, Shadow
-from reconciler.state.tables import Tables
-
-
-class _Refused(Exception):
-    """Why an event cannot follow what came before it."""
-
+from reconciler.state.tables import Refused, Tables
 
 #: What an event of a whole batch may not take back: a batch of a higher rank.
 _RANK: dict[str, int] = {Status.PROCESSED: 1, Status.VERIFIED: 2, Status.RELEASED: 3}
@@ -80,7 +76,7 @@ class Fold(Tables):
             for index, event in enumerate(frame.events):
                 self._stamp = place(frame.position, index)
                 self._HANDLERS[type(event)](self, event)
-        except _Refused as refusal:
+        except Refused as refusal:
             self._roll_back(*before)
             event_name = f", event {index + 1} ({frame.events[index].kind})" if index >= 0 else ""
             raise StateDamaged(
@@ -97,7 +93,7 @@ class Fold(Tables):
 
     def _follow(self, frame: Frame) -> None:
         if frame.position != self._top.position + 1 or frame.prev != self._top.head:
-            raise _Refused("it does not follow the frame before it")
+            raise Refused("it does not follow the frame before it")
 
     def _count_requests(self, frame: Frame) -> None:
         made = sum(
@@ -117,46 +113,46 @@ class Fold(Tables):
 
     def _need_run(self) -> None:
         if not self._top.open or self._current.run != self._top.open:
-            raise _Refused(f"run {self._current.run!r} is not open")
+            raise Refused(f"run {self._current.run!r} is not open")
 
     def _known_target(self, number: int) -> TargetRecord:
         record = self._targets.get(number)
         if record is None:
-            raise _Refused(f"target {number} is not known")
+            raise Refused(f"target {number} is not known")
         self._dirty.add(number)
         return record
 
     def _open_target(self, number: int) -> TargetRecord:
         record = self._known_target(number)
         if record.closed:
-            raise _Refused(f"target {number} is closed: its index was re-created")
+            raise Refused(f"target {number} is closed: its index was re-created")
         return record
 
     def _unanswered(self, number: int) -> BatchRecord:
         record = self._batches.get(number)
         if record is None:
-            raise _Refused(f"batch {number} is not known")
+            raise Refused(f"batch {number} is not known")
         if record.accepted is not None or record.status == REJECTED:
-            raise _Refused(f"batch {number} has its answer already")
+            raise Refused(f"batch {number} has its answer already")
         self._dirty.add(record.target)
         return record
 
     def _pin_origin(self, origin: str) -> None:
         if self._top.origin not in (None, origin):
-            raise _Refused(f"origin {origin!r}, but the log belongs to {self._top.origin!r}")
+            raise Refused(f"origin {origin!r}, but the log belongs to {self._top.origin!r}")
         self._top = replace(self._top, origin=origin)
 
     def _declared(self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns) -> tuple[Declared, ...]:
         """`ids` by their declarations."""
         if sum(run[1] for run in runs) != len(ids):
-            raise _Refused("its declarations do not cover its ids")
+            raise Refused("its declarations do not cover its ids")
         parts: dict[tuple[int, ...], list[str]] = {}
         start = 0
         for numbers, count in runs:
             for number in numbers:
                 record = self._declarations.get(number)
                 if record is None or record.target != target:
-                    raise _Refused(f"declaration {number} of target {target} is not known")
+                    raise Refused(f"declaration {number} of target {target} is not known")
             parts.setdefault(tuple(numbers), []).extend(ids[start : start + count])
             start += count
         return tuple((numbers, IdSet.of(part)) for numbers, part in parts.items())
@@ -165,7 +161,7 @@ class Fold(Tables):
 
     def _header(self, event: ev.Header) -> None:
         if self._top.position or self._top.lineage:
-            raise _Refused("a second header")
+            raise Refused("a second header")
         self._top = replace(self._top, lineage=event.lineage)
 
     def _target(self, event: ev.TargetSeen) -> None:
@@ -175,14 +171,14 @@ class Fold(Tables):
         known = self._targets.get(event.target)
         if known is not None:
             if known.target != target or (known.created_on is not None and known.created_on != event.created_on):
-                raise _Refused(f"target {event.target} is another index, or was created at another time")
+                raise Refused(f"target {event.target} is another index, or was created at another time")
             self._put(self._targets, event.target, replace(known, created_on=event.created_on))
             self._dirty.add(event.target)
             return
         before = self.live(target)
         if before is not None:
             if before.created_on is not None and before.created_on == event.created_on:
-                raise _Refused(f"target {before.number} is the same index")
+                raise Refused(f"target {before.number} is the same index")
             self._put(self._targets, before.number, replace(before, closed=True))
             self._dirty.add(before.number)
         self._put(self._targets, event.target, TargetRecord(event.target, target, event.created_on))
@@ -194,7 +190,7 @@ class Fold(Tables):
         self._need_run()
         self._open_target(event.target)
         if event.declaration in self._declarations:
-            raise _Refused(f"declaration {event.declaration} is there already")
+            raise Refused(f"declaration {event.declaration} is there already")
         record = DeclarationRecord(
             number=event.declaration,
             target=event.target,
@@ -207,15 +203,17 @@ class Fold(Tables):
             prefixes=tuple(event.prefixes),
             limits=event.limits,
             at=self._current.at,
+            names=Names(int(event.names["count"]), str(event.names["digest"])) if event.names else None,
+            held=self._held(event.target, event.held),
         )
         self._put(self._declarations, event.declaration, record)
 
     def _run_started(self, event: ev.RunStarted) -> None:
         run = self._current.run
         if self._top.open:
-            raise _Refused(f"run {self._top.open!r} holds the state")
+            raise Refused(f"run {self._top.open!r} holds the state")
         if not run or run in self._runs:
-            raise _Refused(f"run {run!r} has no name of its own")
+            raise Refused(f"run {run!r} has no name of its own")
         self._pin_origin(event.origin)
         record = RunRecord(
             run=run,
@@ -247,17 +245,17 @@ class Fold(Tables):
 
     def _run_fenced(self, event: ev.RunFenced) -> None:
         if not self._top.open or event.fenced != self._top.open:
-            raise _Refused(f"run {event.fenced!r} is not open")
+            raise Refused(f"run {event.fenced!r} is not open")
         self._close("fenced", event.by)
 
     def _intent(self, event: ev.Intent) -> None:
         self._need_run()
         self._open_target(event.target)
         if event.batch in self._batches or event.batch < 1:
-            raise _Refused(f"batch number {event.batch} is used already")
+            raise Refused(f"batch number {event.batch} is used already")
         declared = self._declared(event.target, event.ids, event.declarations)
         if not event.ids or len(set(event.ids)) != len(event.ids):
-            raise _Refused(f"batch {event.batch} names no id, or one twice")
+            raise Refused(f"batch {event.batch} names no id, or one twice")
         record = BatchRecord(
             number=event.batch,
             target=event.target,
@@ -277,7 +275,7 @@ class Fold(Tables):
         self._need_run()
         record = self._unanswered(event.batch)
         if not event.mutation_id:
-            raise _Refused(f"batch {event.batch} is accepted without a mutation id")
+            raise Refused(f"batch {event.batch} is accepted without a mutation id")
         made = replace(
             record,
             accepted=self._stamp,
@@ -294,7 +292,7 @@ class Fold(Tables):
         self._need_run()
         record = self._unanswered(event.batch)
         if event.outcome not in ("rejected", "unknown"):
-            raise _Refused(f"an attempt cannot end {event.outcome!r}")
+            raise Refused(f"an attempt cannot end {event.outcome!r}")
         unknown = record.unknown or event.outcome == "unknown"
         # Attempt 0 is a batch that was taken back: no request was made for it.
         made = replace(record, attempts=record.attempts + min(event.attempt, 1), unknown=unknown)
@@ -360,9 +358,9 @@ class Fold(Tables):
     def _settled_batch(self, number: int, target: int, status: Status) -> BatchRecord:
         record = self._batches.get(number)
         if record is None or record.target != target:
-            raise _Refused(f"batch {number} of target {target} is not known")
+            raise Refused(f"batch {number} of target {target} is not known")
         if record.status == REJECTED or (record.accepted is None and status is not Status.RELEASED):
-            raise _Refused(f"batch {number} was never accepted")
+            raise Refused(f"batch {number} was never accepted")
         return record
 
     def _moved(self, event: ev.Moved) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reconciler.clock import parse_timestamp
+from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
-from reconciler.model.tombstones import BatchRecord, DeclarationRecord, Projection, RunRecord, TargetRecord
+from reconciler.model.tombstones import BatchRecord, DeclarationRecord, Held, Projection, RunRecord, TargetRecord
 from reconciler.state.frames import GENESIS, Frame
 from reconciler.state.statuses import Ledger, summarize
 
 #: Seconds of requests that are remembered: the service counts them over five minutes (vectorize-api.md).
 BUDGET_WINDOW = 300.0
+
+
+class Refused(Exception):
+    """Why an event cannot follow what came before it."""
+
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -141,6 +147,25 @@ class Tables:
         if self._requests and self._frame is not None:
             since = parse_timestamp(self._frame.at) - timedelta(seconds=BUDGET_WINDOW)
             yield from (each for each in self._requests if parse_timestamp(each[0]) >= since)
+
+    def _held(self, target: int, held: Mapping[str, Any]) -> Held:
+        """What a declaration says that the log had before it."""
+        ranges = tuple((first, last) for first, last in held.get("batches", ()))
+        for first, last in ranges:
+            for number in range(first, last + 1):
+                batch = self._batches.get(number)
+                if batch is None or batch.target != target:
+                    raise Refused(f"batch {number} of target {target} is not known")
+        for number in held.get("declarations", ()):
+            other = self._declarations.get(number)
+            if other is None or other.target != target or other.names is None or other.held.declarations:
+                raise Refused(f"what declaration {number} of target {target} names is not known")
+        return Held(
+            batches=ranges,
+            except_ids=IdSet.of(held.get("except_ids", ())),
+            ids=IdSet.of(held.get("ids", ())),
+            declarations=tuple(held.get("declarations", ())),
+        )
 
     # Changes that can be taken back.
 

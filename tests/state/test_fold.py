@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.errors import StateDamaged
+from reconciler.model.accounts import Accounts
+from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
 from reconciler.model.tombstones import REJECTED, place
 from reconciler.state import events as ev
@@ -239,3 +243,45 @@ def test_frames_must_follow_each_other(log):
     for position, prev in ((log.fold.position + 2, log.fold.head), (log.fold.position + 1, GENESIS)):
         with pytest.raises(StateDamaged, match="does not follow"):
             log.fold.apply(seal(position, prev, "n", "2026-11-22T12:00:00Z", RUN, [ev.LeaseRenewed()]))
+
+
+# What declarations name
+
+
+def naming(number, named="", **held):
+    names = {"count": len(named), "digest": IdSet.of(named).digest()}
+    return replace(declaration(number), names=names, held=held)
+
+
+def test_what_a_declaration_names_is_put_together_from_what_it_held_and_what_bears_its_number(log):
+    log.add(RUN, intent(1, "a", "b", "c"), intent(2, "d"), ev.Reappeared(1, ["e"], [[[1], 1]]))
+    log.add(RUN, naming(3, "abdefg", batches=[[1, 2]], except_ids=["c"], ids=["e"]))
+    log.add(RUN, intent(3, "f", "g", declarations=(2, 3)))
+    log.add(RUN, naming(4, "abdefg", declarations=[3]))
+    log.add(RUN, ev.Failed(3, 1, "rejected", final=True))
+    state = log.fold.snapshot()
+    accounts = Accounts(state.targets[1], state.declarations)
+    assert [list(accounts.of(number)) for number in (1, 2, 3)] == [list("abcde"), [], list("abde")]
+    assert not accounts.is_complete(3)
+    log.add(RUN, intent(5, "f", "g", declarations=(3,)))
+    state = log.fold.snapshot()
+    accounts = Accounts(state.targets[1], state.declarations)
+    assert list(accounts.of(3)) == list(accounts.of(4)) == list("abdefg")
+    assert [accounts.is_complete(number) for number in (1, 3, 4)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        ({"batches": [[1, 2]]}, "batch 2 of target 1 is not known"),
+        ({"declarations": [9]}, "what declaration 9 of target 1 names is not known"),
+        ({"declarations": [1]}, "what declaration 1 of target 1 names is not known"),
+        ({"declarations": [4]}, "what declaration 4 of target 1 names is not known"),
+    ],
+)
+def test_a_declaration_holds_nothing_that_is_not_there(log, held, why):
+    log.add(RUN, intent(1, "a"))
+    log.add(RUN, naming(3, "a", batches=[[1, 1]]), naming(4, "a", declarations=[3]))
+    log.refuse(RUN, naming(5, **held))
+    with pytest.raises(StateDamaged, match=why):
+        log.add(RUN, naming(5, **held))

@@ -174,7 +174,20 @@ def test_the_schema_knows_every_kind(validator):
 EXAMPLES: list[ev.Event] = [
     ev.Header("l" * 32),
     ev.TargetSeen(1, "loopback", "a", "i", "2026"),
-    ev.Declared(1, 1, "m.yaml", 3, 0, "r", "2027-01-01", [{"path": "x"}], [{"text": "p/"}], {"max_deletes": 3}),
+    ev.Declared(
+        1,
+        1,
+        "m.yaml",
+        3,
+        0,
+        "r",
+        "2027-01-01",
+        [{"path": "x"}],
+        [{"text": "p/"}],
+        {"max_deletes": 3},
+        {"count": 3, "digest": "a" * 64},
+        {"batches": [[1, 2]], "except_ids": ["x"], "ids": ["y"], "declarations": [1]},
+    ),
     ev.RunStarted("apply", "loopback", "me", "here", "boot", 7, "https://ci", "sha256:0", 300.0, "0.1", "1:2"),
     ev.Intent(1, 1, [[[1], 1]], ["x"], 2),
     ev.Accepted(1, "m", 2),
@@ -197,6 +210,35 @@ def test_every_event_comes_back_and_fits_the_schema(event, validator):
     line = seal(1, GENESIS, "n", AT, "r", [event]).line
     validator.validate(json.loads(line))
     assert ev.encode(parse(line).events[0]) == ev.encode(event)
+
+
+def test_a_frame_without_what_a_declaration_names_is_read_as_before():
+    line = seal(1, GENESIS, "n", AT, "r", [ev.Declared(1, 1, "m.yaml", 3, 0, "r")]).line
+    assert b"names" not in line
+    assert b"held" not in line
+    assert parse(line).events == (ev.Declared(1, 1, "m.yaml", 3, 0, "r"),)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"names": {"count": 3}},
+        {"names": {"count": -1, "digest": "a"}},
+        {"names": {"count": True, "digest": "a"}},
+        {"names": {"count": 1, "digest": 2}},
+        {"names": [1]},
+        {"held": []},
+        {"held": {"batches": [[2, 1]]}},
+        {"held": {"ids": [""]}},
+        {"held": {"except_ids": "x"}},
+        {"held": {"declarations": ["1"]}},
+    ],
+)
+def test_what_a_declaration_names_must_have_its_shape(more):
+    event = ev.encode(ev.Declared(1, 1, "m", 1, 1, ""))
+    assert parse(_line(_document(events=[event])))
+    with pytest.raises(StateDamaged):
+        parse(_line(_document(events=[event | more])))
 
 
 def test_there_is_an_example_of_every_event():
