@@ -49,12 +49,22 @@ def _obstacles(report: Report) -> Iterator[str]:
     still = [f"{n:,} {_MEANS[status]}" for status in OPEN if (n := report.ids(status))]
     if still:
         yield f"of {_ids(total)}, {', '.join(still)}"
-    if missing := sum(each.missing for each in counted if not each.closed):
+    here = [each for each in counted if not each.closed]
+    if missing := sum(each.missing for each in here if each.known):
         have = "has" if missing == 1 else "have"
         yield (
-            f"{_ids(missing)} that the manifests name {have} no record here: not sent, or recorded for another "
-            "declaration (`reconciler plan` says whether any is left)"
+            f"{_ids(missing)} that the manifests name {have} no record here: nothing shows that they were deleted "
+            "(`reconciler apply` does what is left)"
         )
+    if unknown := [each for each in here if not (each.known or each.unlisted)]:
+        was, names = ("was", "it names") if len(unknown) == 1 else ("were", "they name")
+        yield (
+            f"{_declarations(len(unknown))} {was} recorded without exactly what {names} "
+            "(the next `reconciler apply` records it)"
+        )
+    if unproven := sum(each.unproven for each in here):
+        was = "was" if unproven == 1 else "were"
+        yield f"{_ids(unproven)} {was} released without being found absent"
     if unlisted := sum(len(each.unlisted) for each in counted):
         yield f"{unlisted:,} {'prefix was' if unlisted == 1 else 'prefixes were'} never listed"
     if closed := [each for each in counted if each.closed]:
@@ -62,7 +72,7 @@ def _obstacles(report: Report) -> Iterator[str]:
     if not counted:
         released = sum(each.released for each in report.declarations)
         yield f"nothing of this is declared any more, {_ids(released)} released"
-    elif not (total or missing or unlisted or closed):
+    elif not (total or missing or unknown or unlisted or closed):
         yield "the state names no id for it"
 
 
@@ -135,8 +145,10 @@ def _facts(each: DeclarationReport, show: _Show) -> Iterator[tuple[str, str]]:
         yield "Prefixes", ", ".join(f"{show(text)} ({_listed(count)})" for text, count in each.prefixes)
     counts = ", ".join(f"{len(ids):,} {status}" for status, ids in each.by_status.items())
     yield "Ids", f"{len(each.ids):,} named now{f': {counts}' if counts else ''}"
-    if each.missing:
-        yield "No record", f"{_ids(each.missing)} that it names: not sent, or recorded for another declaration"
+    if each.missing and each.known:
+        yield "No record", f"{_ids(each.missing)} that it names: nothing shows that they were deleted"
+    if not (each.known or each.withdrawn):
+        yield "Not known", "exactly which ids it names: the next apply records it"
     if each.shared:
         yield "Recorded for other declarations", f"{len(each.shared):,} of these"
     if each.proven.ids:
@@ -153,7 +165,8 @@ def _facts(each: DeclarationReport, show: _Show) -> Iterator[tuple[str, str]]:
     for back in each.back:
         yield "Reappeared", f"{_back(back, show)}: {_examples(back.ids, show)}"
     if each.released:
-        yield "Released", f"{_ids(each.released)} no longer declared"
+        unproven = f", {each.unproven:,} of them not found absent" if each.unproven else ""
+        yield "Released", f"{_ids(each.released)} no longer declared{unproven}"
 
 
 def _listed(count: int | None) -> str:
@@ -202,6 +215,8 @@ def _document(each: DeclarationReport) -> dict[str, Any]:
         "released": each.released,
         "listed": each.listed,
         "no_record": each.missing,
+        "names_known": each.known,
+        "released_unproven": each.unproven,
         "recorded_elsewhere": len(each.shared),
         "never_sent": len(each.never_sent),
         "proven": {

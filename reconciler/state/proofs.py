@@ -101,14 +101,12 @@ class Log:
         said: by number of a target: reads and releases, in order of the log.
         refused: by batch: the place of the answer that may have been its final refusal.
         declared: by number of a declaration: its place.
-        declared_by: by number of a declaration: the run that applied it.
     """
 
     projection: Projection = field(default_factory=Projection)
     said: dict[int, list[Said]] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
     declared: dict[int, int] = field(default_factory=dict)
-    declared_by: dict[int, str] = field(default_factory=dict)
 
     def target(self, target: int | Target) -> TargetRecord | None:
         """By number, or the one in force by name."""
@@ -134,7 +132,6 @@ def read(frames: Iterable[Frame]) -> Log:
                 log.refused[event.batch] = stamp
             elif isinstance(event, ev.Declared):
                 log.declared[event.declaration] = stamp
-                log.declared_by[event.declaration] = frame.run
     log.projection = fold.snapshot()
     return log
 

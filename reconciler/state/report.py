@@ -9,18 +9,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+from reconciler.model.accounts import Accounts
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
-from reconciler.model.tombstones import REJECTED, BatchRecord, DeclarationRecord, Status, TargetRecord, place
+from reconciler.model.tombstones import REJECTED, BatchRecord, DeclarationRecord, Status, TargetRecord
 from reconciler.state.entries import Entry, entries_of
 from reconciler.state.frames import Frame
 from reconciler.state.proofs import Log, Story, read, stories_of
 from reconciler.state.reported import BackReport, DeclarationReport, MutationReport, ProvenReport
-
-#: Outcomes of an apply that sent everything it had planned.
-_SENT_ALL = ("done", "not-settled")
 
 
 @dataclass(frozen=True)
@@ -94,18 +91,23 @@ def _matches(entry: Entry, reason: str | None, manifest: str | None) -> bool:
     return reason is None or any(reason.casefold() in said.casefold() for said in entry.reasons)
 
 
-class _ByNumber:
-    """Ids by the declarations they come from."""
+@dataclass(frozen=True)
+class _Named:
+    """What an entry names, as last applied.
 
-    def __init__(self, groups: Iterable[tuple[tuple[int, ...], IdSet]]) -> None:
-        self._groups: dict[int, list[IdSet]] = {}
-        for numbers, ids in groups:
-            for number in numbers:
-                self._groups.setdefault(number, []).append(ids)
+    Attributes:
+        ids: in force.
+        released: withdrawn since, or lapsed.
+        shared: those of `ids` that were recorded for other entries alone.
+        missing: how many it names besides.
+        known: it is known exactly what it names.
+    """
 
-    def of(self, numbers: Iterable[int]) -> IdSet:
-        """Those that come from any of `numbers`."""
-        return IdSet.union(ids for number in numbers for ids in self._groups.get(number, ()))
+    ids: IdSet
+    released: IdSet
+    shared: IdSet
+    missing: int
+    known: bool = True
 
 
 class _About:
@@ -115,13 +117,13 @@ class _About:
         self._log = log
         self._record = record
         self._entries = entries
-        self._said = log.said.get(record.number, [])
+        said = log.said.get(record.number, ())
+        read = [group for each in said for group in each.declared]
+        self._accounts = Accounts(record, log.projection.declarations, read)
+        self._released = record.ids(Status.RELEASED)
         sent = IdSet.union(batch.ids for batch in record.batches if batch.status != REJECTED)
         self._never_sent = IdSet.union(ids for _, ids in record.by_declaration) - sent
         self._carriers = dict(own_batches(record))
-        self._named = _ByNumber(record.by_declaration)
-        self._released = _ByNumber(self._released_by())
-        self._outcomes = {run.run: run.outcome for run in log.projection.runs}
         self._batches: dict[int, dict[int, BatchRecord]] = {}
         for batch in record.batches:
             for members, _ in batch.declared:
@@ -132,31 +134,53 @@ class _About:
         self, chosen: Sequence[Entry], applied: set[tuple[Target, str, str]]
     ) -> Iterator[DeclarationReport]:
         """What became of `chosen`. `applied`: (index, manifest, reason) of indexes that are there now."""
-        ids = [self._ids(entry) for entry in chosen]
-        stories = stories_of(self._log, self._record, IdSet.union(each for pair in ids for each in pair))
-        for entry, (own, shared) in zip(chosen, ids, strict=True):
-            yield self._declaration(entry, own, shared, stories, applied)
+        named = [self._named(entry) for entry in chosen]
+        stories = stories_of(self._log, self._record, IdSet.union(s for n in named for s in (n.ids, n.released)))
+        for entry, names in zip(chosen, named, strict=True):
+            yield self._declaration(entry, names, stories, applied)
 
-    def _ids(self, entry: Entry) -> tuple[IdSet, IdSet]:
-        """The ids of `entry`, and besides those it shares with others that had them first."""
-        own = self._named.of(entry.numbers)
-        return own, self._shared(entry.newest) - own if len(own) < _listed(entry) else IdSet()
+    def _named(self, entry: Entry) -> _Named:
+        newest = entry.newest
+        if newest.names is None:
+            return self._named_by_digests(entry)
+        found, complete = self._accounts.of(newest.number), self._accounts.is_complete(newest.number)
+        released = found & self._released
+        ids = found - released
+        # Where nothing is left but what was released, the rest was withdrawn with it.
+        missing = 0 if complete or (released and not ids) else max(1, newest.names.count - len(found))
+        return _Named(ids, released, ids - self._accounts.borne(entry.numbers), missing)
+
+    def _named_by_digests(self, entry: Entry) -> _Named:
+        """Of an entry that was recorded without what it names: sets are known by their digests."""
+        newest, own = entry.newest, IdSet.union(map(self._accounts.in_force, entry.numbers))
+        released = self._accounts.borne(entry.numbers) & self._released if not own else IdSet()
+        if released:
+            return _Named(own, released, IdSet(), 0, known=False)
+        digests = [str(source["digest"]) for source in newest.sources]
+        digests += [str(prefix.get("digest")) for prefix in newest.prefixes]
+        found = [self._sets.get(digest) for digest in digests]
+        ids = IdSet.union([own, *filter(None, found)])
+        known = None not in found
+        return _Named(ids, released, ids - own, 0 if known else max(1, _listed(newest) - len(ids)), known)
+
+    @cached_property
+    def _sets(self) -> dict[str, IdSet]:
+        """By digest: the ids of each entry, and of each combination of declarations."""
+        parts = [IdSet(), *(ids for _, ids in self._record.by_declaration)]
+        parts += [IdSet.union(map(self._accounts.in_force, entry.numbers)) for entry in self._entries]
+        return {ids.digest(): ids for ids in parts}
 
     def _declaration(
         self,
         entry: Entry,
-        own: IdSet,
-        shared: IdSet,
+        named: _Named,
         stories: Mapping[str, Story],
         applied: set[tuple[Target, str, str]],
     ) -> DeclarationReport:
         record, newest = self._record, entry.newest
-        ids = own | shared
-        by_status = self._by_status(ids)
+        by_status = self._by_status(named.ids)
         verified, reappeared = (by_status.get(s, IdSet()) for s in (Status.VERIFIED, Status.REAPPEARED))
-        released = self._released.of(entry.numbers) - ids
-        later = self._released_later(released, newest)
-        withdrawn = bool(later) and not ids
+        withdrawn = bool(named.released) and not named.ids
         same = {(record.target, newest.manifest, said) for said in entry.reasons}
         return DeclarationReport(
             newest=newest,
@@ -165,17 +189,19 @@ class _About:
             closed=record.closed,
             superseded=record.closed and bool(same & applied),
             prefixes=tuple((str(p["text"]), p.get("count")) for p in newest.prefixes),
-            ids=ids,
-            shared=shared,
+            ids=named.ids,
+            shared=named.shared,
             by_status=by_status,
-            listed=_listed(entry),
-            missing=0 if withdrawn else self._unrecorded(entry, ids | later) + self._unsent(entry, ids, stories),
-            released=len(released),
+            listed=_listed(newest),
+            missing=named.missing,
+            released=len((self._accounts.borne(entry.numbers) | named.released) & self._released),
             never_sent=verified & self._never_sent,
-            mutations=tuple(self._mutations(entry.numbers, shared)),
+            mutations=tuple(self._mutations(entry.numbers, named.shared)),
             proven=_proven(verified, stories),
             back=tuple(_back(reappeared, stories)),
             withdrawn=withdrawn,
+            known=named.known,
+            unproven=0 if withdrawn else sum(not _absent(stories[each]) for each in named.released),
         )
 
     def _by_status(self, ids: IdSet) -> dict[Status, IdSet]:
@@ -188,60 +214,6 @@ class _About:
         if most is not None:
             found[most] = ids - IdSet.union(found.values())
         return {status: found[status] for status in Status if found.get(status)}
-
-    def _shared(self, newest: DeclarationRecord) -> IdSet:
-        """What `newest` lists that was recorded for other declarations: lists are known by their digests."""
-        return IdSet.union(self._lists.get(str(source["digest"]), IdSet()) for source in newest.sources)
-
-    @cached_property
-    def _lists(self) -> dict[str, IdSet]:
-        """By digest: the ids of each entry, and of each combination of declarations."""
-        parts = [ids for _, ids in self._record.by_declaration]
-        parts += [self._named.of(entry.numbers) for entry in self._entries]
-        return {ids.digest(): ids for ids in parts}
-
-    def _released_later(self, released: IdSet, newest: DeclarationRecord) -> IdSet:
-        """Those of `released` that a later run released: the run that applied `newest` knew what it names."""
-        since, run = self._log.declared[newest.number], self._log.declared_by[newest.number]
-        found: list[IdSet] = []
-        for said in self._said if released else ():
-            if said.what is Status.RELEASED and said.stamp > since and said.run != run:
-                whole = [self._carriers.get(n, IdSet()) for a, b in said.batches for n in range(a, b + 1)]
-                found += [said.ids, IdSet.union(whole) - said.excepted]
-        return released & IdSet.union(found)
-
-    def _unrecorded(self, entry: Entry, known: IdSet) -> int:
-        """How many ids the lists of `entry` name besides those that are known."""
-        # What a prefix matched proves nothing about the lists.
-        matched = IdSet.union(known.starting_with(str(prefix["text"])) for prefix in entry.newest.prefixes)
-        return max(0, _listed(entry) - len(known - matched))
-
-    def _unsent(self, entry: Entry, ids: IdSet, stories: Mapping[str, Story]) -> int:
-        """How many ids that a prefix matched when it was listed may not have been sent before that run ended."""
-        count = 0
-        for prefix in entry.newest.prefixes:
-            number = _listed_by(entry, prefix)
-            if self._outcomes.get(self._log.declared_by[number]) in _SENT_ALL:
-                continue
-            at = self._log.declared[number] // place(1, 0)
-            # An id that was proven absent before that list, and not since, was not on it.
-            proofs = (stories[each].proof for each in ids.starting_with(str(prefix["text"])))
-            sent = sum(proof is None or proof.position > at for proof in proofs)
-            count += max(0, int(prefix.get("count") or 0) - sent)
-        return count
-
-    def _released_by(self) -> list[tuple[tuple[int, ...], IdSet]]:
-        """The released ids by the declarations that named them last."""
-        left = self._record.ids(Status.RELEASED)
-        told = [(batch.intent, batch.declared) for batch in self._record.batches if batch.status != REJECTED]
-        told += [(said.stamp, said.declared) for said in self._said if said.declared]
-        found: list[tuple[tuple[int, ...], IdSet]] = []
-        for _, declared in sorted(told, key=lambda each: each[0], reverse=True):
-            for numbers, ids in declared if left else ():
-                if gone := ids & left:
-                    found.append((numbers, gone))
-            left -= IdSet.union(ids for _, ids in declared) if left else left
-        return found
 
     def _mutations(self, numbers: frozenset[int], shared: IdSet) -> Iterator[MutationReport]:
         waiting = self._record.ids(Status.ACCEPTED, Status.PROCESSED)
@@ -277,23 +249,14 @@ def own_batches(record: TargetRecord) -> Iterator[tuple[int, IdSet]]:
             yield batch.number, own
 
 
-def _listed(entry: Entry) -> int:
-    """How many ids the lists of an entry name, as last applied."""
-    return sum(int(source["count"]) for source in entry.newest.sources)
+def _listed(declaration: DeclarationRecord) -> int:
+    """How many ids its lists name."""
+    return sum(int(source["count"]) for source in declaration.sources)
 
 
-def _listed_by(entry: Entry, prefix: Mapping[str, Any]) -> int:
-    """The number of the record that the last list of `prefix` was made for: later ones repeat what it found."""
-    found = entry.newest.number
-    for record in reversed(entry.records):
-        if not any(each["text"] == prefix["text"] and _same_list(each, prefix) for each in record.prefixes):
-            break
-        found = record.number
-    return found
-
-
-def _same_list(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return (one.get("count"), one.get("digest")) == (other.get("count"), other.get("digest"))
+def _absent(story: Story) -> bool:
+    """Was it found absent, and not present since?"""
+    return story.proof is not None and story.back_at is None
 
 
 def _proven(ids: IdSet, stories: Mapping[str, Story]) -> ProvenReport:

@@ -76,14 +76,16 @@ class DeclarationReport:
         superseded: `closed`, and declared of the index that is there now.
         prefixes: (text, how many ids the last list of it found; None: it was never listed).
         ids: those it names now, as far as the state knows.
-        shared: those of `ids` that were recorded for another declaration before.
+        shared: those of `ids` that were recorded for other declarations alone.
         by_status: `ids` by status.
         listed: how many ids its lists named when it was last applied.
-        missing: how many ids of its lists and prefixes have no record under it: they were not sent yet, or they
-            were recorded for another declaration, whose status says nothing here. May be too many, never too few.
+        missing: how many ids of those it names have no record: they were not sent yet.
         released: how many ids it named once and names no more.
         never_sent: verified ids that were found absent already: there is no mutation for them.
         withdrawn: all that it named was released since it was last applied.
+        known: it is known exactly what it names. Not so of most that an earlier version recorded: `missing` is an
+            estimate then.
+        unproven: how many ids that it names were released, though not found absent before, or present after that.
     """
 
     newest: DeclarationRecord
@@ -103,6 +105,8 @@ class DeclarationReport:
     proven: ProvenReport = field(default_factory=ProvenReport)
     back: tuple[BackReport, ...] = ()
     withdrawn: bool = False
+    known: bool = True
+    unproven: int = 0
 
     @property
     def open(self) -> IdSet:
@@ -117,4 +121,5 @@ class DeclarationReport:
     @property
     def done(self) -> bool:
         """Every id that it names was found absent, in the index that is there now."""
-        return bool(self.ids) and not (self.closed or self.open or self.missing or self.unlisted)
+        named = bool(self.ids) and self.known and not (self.missing or self.unlisted)
+        return named and not (self.closed or self.open or self.unproven)

@@ -224,13 +224,13 @@ def test_a_manifest_that_was_renamed_takes_its_proofs_along(world, ids):
     assert [sent.ids for sent in found.mutations] == [3]
 
 
-def test_ids_that_another_ticket_named_first_are_not_claimed(world, ids):
+def test_ids_that_another_ticket_named_first_count_for_both(world, ids):
     world.declare(ids(3))
     world.apply()
     world.manifest(entry("ticket 2", ids(4)), name="second.yaml")
     world.apply()
     found = one(world, reason="ticket 2")
-    assert (list(found.ids), found.missing, found.done) == (["doc-003"], 3, False)
+    assert (list(found.ids), list(found.shared), found.missing, found.done) == (ids(4), ids(3), 0, True)
 
 
 def test_a_prefix_reports_what_its_list_found(world):
