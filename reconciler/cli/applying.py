@@ -237,13 +237,14 @@ def _tell(result: ApplyResult, form: str) -> None:
         "reappeared": result.reappeared,
         "released": result.released,
         "already_absent": result.plan.summary.already_absent,
+        "recorded": result.recorded,
     }
     if form == "json":
         headline = (
             f"{result.accepted:,} ids accepted, {result.verified:,} verified absent, {result.pending:,} pending"
         )
         write_event("summary", headline, {**counts, "head": result.head, "exit_code": int(result.exit_code)})
-    elif not (result.plan.changes or result.plan.pending):
+    elif not (result.plan.changes or result.plan.pending or result.recorded):
         show_plan(result.plan)
     else:
         output.tell(*summary.outcome_lines(**counts, head=result.head))

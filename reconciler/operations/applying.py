@@ -51,6 +51,7 @@ class ApplyResult:
         pending: accepted, not verified.
         reappeared: present, though they should be gone.
         released: no longer declared.
+        recorded: declarations that the state did not know as they are.
         requests: API requests made.
         errors: everything that kept an index from its end.
         exit_code: as the command line ends with.
@@ -66,6 +67,7 @@ class ApplyResult:
     pending: int = 0
     reappeared: int = 0
     released: int = 0
+    recorded: int = 0
     requests: int = 0
     errors: tuple[ReconcilerError, ...] = ()
     exit_code: ExitCode = ExitCode.DONE
@@ -340,6 +342,7 @@ class _Apply:
             pending=accepted + execution.unproven if settled is None else settled.pending,
             reappeared=0 if settled is None else settled.reappeared,
             released=execution.released,
+            recorded=execution.recorded,
             requests=requests,
             errors=errors,
             exit_code=worst_exit_code(*codes),

@@ -70,7 +70,7 @@ class Approved:
         planned = self.planned
         listed = any(listed_first(planned.projection, index) for index in planned.plan.indexes)
         work = planned.plan.changes or planned.plan.pending or listed
-        return not self.zero_work and (work or unrecorded(planned))
+        return not self.zero_work and bool(work or unrecorded(planned))
 
     def does_more_than(self, other: Approved) -> bool:
         """True when an id would be sent or released that `other` would not send or release."""

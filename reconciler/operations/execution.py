@@ -27,7 +27,7 @@ from reconciler.operations.planning import Planned, listed_first
 from reconciler.operations.recording import Book
 from reconciler.settler import Groups, Settlement, Settler
 from reconciler.settler.naming import IDS_AN_EVENT, frames, ranges, whole_batches
-from reconciler.state.events import LeaseRenewed, Released
+from reconciler.state.events import Declared, LeaseRenewed, Released
 from reconciler.state.run import Run
 from reconciler.vectorize import Budget, Client
 
@@ -41,6 +41,7 @@ class Execution:
         settled: of the proof; None when nobody waited for it.
         blocked: targets that were left alone, and why.
         released: ids released.
+        recorded: declarations recorded, being new or changed.
         unproven: ids found absent and not sent, which nobody has read again: the next plan looks at them again.
         error: what ended it early; None when it came to its end.
     """
@@ -49,6 +50,7 @@ class Execution:
     settled: Settlement | None = None
     blocked: dict[Target, ReconcilerError] = field(default_factory=dict)
     released: int = 0
+    recorded: int = 0
     unproven: int = 0
     error: ReconcilerError | None = None
 
@@ -207,6 +209,7 @@ class Executor:
         if works or book.events:
             for portion in frames([*book.events, LeaseRenewed(self.uncounted)]):
                 self._run.append(portion)
+            self.done.recorded = sum(isinstance(event, Declared) for event in book.events)
             self._counted = self._budget.started
         return works, absent
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from reconciler.model.desired import Desired
-from reconciler.model.diagnostic import Diagnostic, Severity, warning
+from reconciler.model.diagnostic import Diagnostic, Severity, note, warning
 from reconciler.model.observation import Observation, Presence
 from reconciler.model.plan import IndexPlan, Plan
 from reconciler.model.target import Target
@@ -15,6 +15,7 @@ from reconciler.model.tombstones import Projection
 from reconciler.observer import Observer
 from reconciler.operations.context import Context, load
 from reconciler.operations.interrupts import Interrupts
+from reconciler.operations.recording import unrecorded
 from reconciler.planner import make_plan
 from reconciler.state.journal import Journal
 from reconciler.state.stores.interface import Store
@@ -84,6 +85,9 @@ def plan(
         found = (*store_warnings(store), *moved_away(projection, store))
         if not projection.lineage:
             found = (*found, no_state(store))
+    made = planned.plan
+    if not (made.changes or made.errored or made.refused) and (count := unrecorded(planned)):
+        found = (*found, not_recorded(count))
     if found:
         planned = replace(planned, plan=replace(planned.plan, diagnostics=(*planned.plan.diagnostics, *found)))
     return planned
@@ -95,6 +99,14 @@ def no_state(store: Store) -> Diagnostic:
         "no-state",
         "there is no state yet: planned from empty",
         f"Looked for {store.url}. If deletions were recorded elsewhere, name that state with --state.",
+    )
+
+
+def not_recorded(count: int) -> Diagnostic:
+    """What a plan must say that changes nothing although the state does not know `count` declarations."""
+    what = "1 declaration is" if count == 1 else f"{count:,} declarations are"
+    return note(
+        "not-recorded", f"{what} not in the state as now declared", "apply records that, and sends nothing."
     )
 
 

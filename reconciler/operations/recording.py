@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconciler.model.accounts import Accounts
 from reconciler.model.desired import Declaration, DesiredTarget
@@ -25,19 +25,21 @@ from reconciler.model.tombstones import (
     Status,
     TargetRecord,
 )
-from reconciler.operations.planning import Planned
 from reconciler.settler.naming import IDS_AN_EVENT, ranges
 from reconciler.state.events import Declared, Event, Reappeared, TargetSeen
+
+if TYPE_CHECKING:
+    from reconciler.operations.planning import Planned
 
 _IN_FORCE = tuple(status for status in Status if status is not Status.RELEASED)
 
 
-def unrecorded(planned: Planned) -> bool:
-    """True when an index that the state knows has a declaration that is to be recorded though nothing is sent."""
+def unrecorded(planned: Planned) -> int:
+    """How many declarations of indexes that the state knows are to be recorded even if nothing is sent."""
     book = Book(Limits(), planned.projection)
     for index in planned.plan.indexes:
         book.record_only(planned, index)
-    return bool(book.events)
+    return len(book.events)
 
 
 class Book:

@@ -25,15 +25,18 @@ def outcome_lines(
     reappeared: int,
     released: int,
     already_absent: int = 0,
+    recorded: int = 0,
     head: str = "",
 ) -> list[str]:
-    """The last lines of an apply. Counts are of ids, but for batches and requests; `head` is "" when unknown.
+    """The last lines of an apply. Counts are of ids, but for batches, requests and `recorded` declarations.
 
-    What there is none of gets no line; that nothing was sent is said.
+    `head` is "" when unknown. What there is none of gets no line; that nothing was sent is said.
     """
     told = [f"Accepted: {_ids(accepted)} in {_number(batches, 'batch', 'batches')}, {_requests(requests)} in all."]
     if not (accepted or rejected or unknown):
         told = [f"Nothing was sent; {_requests(requests)} in all."]
+        if recorded:
+            told.append(f"Recorded: {_number(recorded, 'declaration', 'declarations')}, as now declared.")
     if verified:
         told.append(f"Verified absent: {_ids(verified)}, when read. Ids can come back: verify --all looks again.")
     if already_absent:

@@ -13,7 +13,7 @@ from functools import cached_property
 from reconciler.model.accounts import Accounts
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
-from reconciler.model.tombstones import REJECTED, BatchRecord, DeclarationRecord, Status, TargetRecord
+from reconciler.model.tombstones import REJECTED, BatchRecord, DeclarationRecord, Held, Status, TargetRecord
 from reconciler.state.entries import Entry, entries_of
 from reconciler.state.frames import Frame
 from reconciler.state.proofs import Log, Story, read, stories_of
@@ -148,7 +148,8 @@ class _About:
         ids = found - released
         # Where nothing is left but what was released, the rest was withdrawn with it.
         missing = 0 if complete or (released and not ids) else max(1, newest.names.count - len(found))
-        return _Named(ids, released, ids - self._accounts.borne(entry.numbers), missing)
+        shared = ids - self._accounts.borne(entry.numbers) if newest.held != Held() else IdSet()
+        return _Named(ids, released, shared, missing)
 
     def _named_by_digests(self, entry: Entry) -> _Named:
         """Of an entry that was recorded without what it names: sets are known by their digests."""
@@ -194,7 +195,7 @@ class _About:
             by_status=by_status,
             listed=_listed(newest),
             missing=named.missing,
-            released=len((self._accounts.borne(entry.numbers) | named.released) & self._released),
+            released=len(self._released_of(entry, named)),
             never_sent=verified & self._never_sent,
             mutations=tuple(self._mutations(entry.numbers, named.shared)),
             proven=_proven(verified, stories),
@@ -203,6 +204,12 @@ class _About:
             known=named.known,
             unproven=0 if withdrawn else sum(not _absent(stories[each]) for each in named.released),
         )
+
+    def _released_of(self, entry: Entry, named: _Named) -> IdSet:
+        """The released ids that `entry` names, or named once."""
+        if not self._released:
+            return IdSet()
+        return (self._accounts.borne(entry.numbers) & self._released) | named.released
 
     def _by_status(self, ids: IdSet) -> dict[Status, IdSet]:
         """`ids`, all of them in force, by their status."""

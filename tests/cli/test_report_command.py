@@ -48,6 +48,22 @@ def test_markdown_for_a_ticket_names_the_mutation(applied, cli):
     assert f"| `{first['mutations'][0]['mutation_id']}` | verified |" in ended.out
 
 
+def test_a_second_ticket_for_ids_that_are_gone_is_answered_after_an_apply_that_sends_nothing(applied, cli):
+    applied.write(
+        "manifests/second.yaml",
+        'version: 1\naccount_id: "023e105f4ecef8ad9ca31a8372d0c353"\n'
+        "absent:\n  - index: docs\n    reason: PRIV-3\n    ids: [a]\n",
+    )
+    assert cli("state", "report", "--reason", "PRIV-3").code == 1
+    ended = cli("apply", "--auto-approve")
+    assert ended.code == 0
+    assert (
+        "Nothing was sent; 0 requests in all.\nRecorded: 1 declaration, as now declared.\nState head: "
+        in ended.out
+    )
+    assert cli("state", "report", "--reason", "PRIV-3").out.startswith("Done: all 1 id of 1 declaration ")
+
+
 def test_what_is_not_done_is_still_a_report(cli, project, service):
     service.emulator.seed("023e105f4ecef8ad9ca31a8372d0c353", "docs", ["a", "b", "c"])
     project.declare(["a", "b"])

@@ -18,6 +18,7 @@ def test_outcomes(golden: Callable[[str, str], None]) -> None:
         {"accepted": 1, "batches": 1, "requests": 1, "pending": 1, "released": 3},
         {"rejected": 100, "unknown": 100, "requests": 10, "reappeared": 2, "already_absent": 7},
         {},
+        {"recorded": 2},
     )
     texts = ["\n".join(outcome_lines(**(NOTHING | case), head="42:" + "ab" * 32)) for case in cases]
     verify = [

@@ -110,6 +110,19 @@ def test_a_reason_that_was_reworded_is_recorded_by_an_apply_that_sends_nothing(w
     assert report(world, "PRIV-4712").done
 
 
+def test_a_plan_that_changes_nothing_says_that_an_apply_would_record(world, ids):
+    world.declare(ids(3))
+    world.apply()
+    assert "not-recorded" not in {each.code for each in world.plan().plan.diagnostics}
+    world.manifest(entry("ticket 2", ids(2)), name="second.yaml")
+    planned = world.plan()
+    (said,) = [each for each in planned.plan.diagnostics if each.code == "not-recorded"]
+    assert said.summary == "1 declaration is not in the state as now declared"
+    assert not planned.plan.changes
+    assert world.apply().recorded == 1
+    assert "not-recorded" not in {each.code for each in world.plan().plan.diagnostics}
+
+
 def test_a_saved_plan_records_like_any_other(world, ids):
     world.declare(ids(3))
     world.apply(saved=world.save())
