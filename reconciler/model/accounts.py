@@ -22,25 +22,36 @@ class Accounts:
         record: of the target.
         declarations: by number; those of other targets do not matter.
         read: ids of reads that bore the numbers of declarations, besides those of `record.by_declaration`.
+        strange: ids that a read found present under a number though they were never sent. An audit finds such
+            under prefixes; what the declaration named when it was recorded did not count them.
     """
 
     def __init__(
-        self, record: TargetRecord, declarations: Mapping[int, DeclarationRecord], read: Groups = ()
+        self,
+        record: TargetRecord,
+        declarations: Mapping[int, DeclarationRecord],
+        *,
+        read: Groups = (),
+        strange: IdSet | None = None,
     ) -> None:
         self._record = record
         self._declarations = declarations
         self._read = read
+        self._strange = strange or IdSet()
         self._now = _by_number(record.by_declaration)
         self._ever: dict[int, list[IdSet]] | None = None
         self._numbered: dict[int, BatchRecord] = {}
         self._found: dict[int, tuple[IdSet, bool]] = {}
 
     def of(self, number: int) -> IdSet:
-        """The ids accounted for under the declaration `number`: all that it names, if it `is_complete`."""
+        """The ids accounted for under the declaration `number`: all that it names, if it `is_complete`.
+
+        Strange ones, too.
+        """
         return self._account(number)[0]
 
     def is_complete(self, number: int) -> bool:
-        """True when these are all that the declaration `number` names, no more and no less."""
+        """True when these are all that the declaration `number` names; but for strange ones no more."""
         return self._account(number)[1]
 
     def in_force(self, number: int) -> IdSet:
@@ -58,7 +69,9 @@ class Accounts:
             complete = _are(declaration.names, found)  # most often that is all
             if not complete:
                 found |= IdSet.union(self._all().get(number, ()))
-                complete = _are(declaration.names, found)
+                complete = _are(declaration.names, found) or (
+                    bool(self._strange) and _are(declaration.names, found - self._strange)
+                )
             self._found[number] = found, complete
         return self._found[number]
 

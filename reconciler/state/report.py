@@ -119,7 +119,8 @@ class _About:
         self._entries = entries
         said = log.said.get(record.number, ())
         read = [group for each in said for group in each.declared]
-        self._accounts = Accounts(record, log.projection.declarations, read)
+        strange = IdSet.union(each.ids for each in said if each.declared and each.what is Status.REAPPEARED)
+        self._accounts = Accounts(record, log.projection.declarations, read=read, strange=strange)
         self._released = record.ids(Status.RELEASED)
         sent = IdSet.union(batch.ids for batch in record.batches if batch.status != REJECTED)
         self._never_sent = IdSet.union(ids for _, ids in record.by_declaration) - sent

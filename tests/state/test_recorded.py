@@ -183,6 +183,20 @@ def test_a_prefix_names_what_is_known_under_it_and_not_what_a_keep_protects(worl
     assert report(world, "PRIV-1").done
 
 
+def test_what_an_audit_finds_under_a_prefix_is_there_again_and_not_without_a_record(world):
+    world.seed(["u/0", "u/1"])
+    world.manifest(prefix("PRIV-1", "u/"))
+    world.apply()
+    world.seed(["u/2"])
+    world.clock.advance(60)
+    world.verify(audit=True)
+    (found,) = report(world, "PRIV-1").declarations
+    assert (found.done, found.missing, list(found.open)) == (False, 0, ["u/2"])
+    world.apply()
+    assert report(world, "PRIV-1").done
+    assert "u/2" not in world.live()
+
+
 def test_a_saved_plan_that_listed_nothing_leaves_a_prefix_as_its_last_list_was(world):
     world.configure(api={"batch_size": 1, "concurrency": 1})
     world.seed(["u/0", "u/1", "u/2"])

@@ -216,7 +216,9 @@ def check(world, known, counts):
                 assert entry.least <= verified
             if known.whole and entry.most and entry.most <= verified:
                 counts["true"] += 1
-                assert by_number[newest[manifest, place]].done
+                found = by_number[newest[manifest, place]]
+                # What an audit found under a prefix that nobody named before is there, and keeps it from being done.
+                assert found.done or (found.back and found.prefixes and not found.missing)
 
 
 def withdrawn(frames, record, number):
@@ -238,9 +240,7 @@ def withdrawn(frames, record, number):
     return {i for i in found if i in proven and proven[i].back_at is None}
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
 @given(st.lists(steps, min_size=1, max_size=5), st.integers(1, 3))
 def test_done_is_said_when_it_is_true_and_never_otherwise(make_world, story, size):
     world, known, counts = make_world(), Known(), {"done": 0, "true": 0}
