@@ -59,6 +59,13 @@ class IdSet:
         made._count = len(ids)
         return made
 
+    @classmethod
+    def _of_block(cls, block: bytes) -> IdSet:
+        made = cls()
+        made._block = block
+        made._count = block.count(_SEPARATOR) + 1 if block else 0
+        return made
+
     def _split(self) -> list[bytes]:
         return self._block.split(_SEPARATOR) if self._count else []
 
@@ -153,8 +160,29 @@ class IdSet:
         start = self._lower_bound(raw)
         # 0xFF sorts above every byte of UTF-8: the first id that no longer begins with the prefix.
         end = self._lower_bound(raw + _SEPARATOR)
-        found = self._block[start : max(start, end - 1)]
-        return IdSet._from_sorted(found.split(_SEPARATOR)) if found else IdSet()
+        return IdSet._of_block(self._block[start : max(start, end - 1)])
+
+    def ceiling(self, bound: str) -> str | None:
+        """The first id in order that is not below `bound`; None when all are. No other id is touched."""
+        start = self._lower_bound(bound.encode())
+        return self._at(start) if start < len(self._block) else None
+
+    def lower(self, bound: str) -> str | None:
+        """The last id in order that is below `bound`; None when none is. No other id is touched."""
+        end = self._lower_bound(bound.encode()) - 1
+        return self._at(self._block.rfind(_SEPARATOR, 0, end) + 1) if end > 0 else None
+
+    def spread(self, count: int) -> list[str]:
+        """At most `count` ids in order, evenly spread, the first and the last among them (count 1: the first)."""
+        if count <= 1:
+            return self.first(count)
+        size = len(self._block)
+        starts = {self._block.rfind(_SEPARATOR, 0, size * n // (count - 1)) + 1 for n in range(count)}
+        return [self._at(start) for start in sorted(starts)] if size else []
+
+    def _at(self, start: int) -> str:
+        end = self._block.find(_SEPARATOR, start)
+        return self._block[start : len(self._block) if end < 0 else end].decode()
 
     def chunks(self, size: int) -> Iterator[list[str]]:
         """Lists of at most `size` ids, in order; all but the last are full."""

@@ -244,3 +244,25 @@ def test_two_hundred_thousand_ids_without_an_object_for_each():
         ((1,), 100_000),
     ]
     assert sum(map(len, held.chunks(100))) == 200_000
+
+
+@given(id_sets, one_id)
+@few
+def test_the_neighbours_of_a_bound_are_found(ids, bound):
+    held = IdSet.of(ids)
+    assert held.ceiling(bound) == min((each for each in ids if each >= bound), default=None)
+    assert held.lower(bound) == max((each for each in ids if each < bound), default=None)
+    assert held.ceiling("") == min(ids, default=None)
+    assert held.lower("") is None
+
+
+@given(id_sets, st.integers(0, 50))
+@few
+def test_ids_spread_over_a_set_are_in_order_with_the_first_and_the_last(ids, count):
+    spread, ordered = IdSet.of(ids).spread(count), sorted(ids)
+    assert len(spread) <= count
+    assert spread == sorted(set(spread) & ids)
+    if count >= 2 and ids:
+        assert (spread[0], spread[-1]) == (ordered[0], ordered[-1])
+    elif count == 1:
+        assert spread == ordered[:1]

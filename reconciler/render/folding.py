@@ -1,0 +1,192 @@
+"""Many ids in few groups: what begins alike is counted together, and no id is lost.
+
+A group is a prefix, an exact count and a few of its ids:
+
+    doc-000017#   12    doc-000017#chunk-00, doc-000017#chunk-01, …, doc-000017#chunk-11
+    user-829/      4    user-829/a, user-829/b, …, user-829/d
+    (others)       2    about, zebra
+
+Prefixes end at separators such as / # : - _ . because that is where people who make ids put their meaning; the
+digits of a number or of a UUID are not split. Where groups nest, an id is under the one with the longest prefix
+that it begins with, so counts add up to the whole. The largest group is split first, and only where its parts say
+more than it does: when few parts hold at least half of it.
+
+Pure. Costs a few copies of the ids as bytes and touches only those that are shown: hundredths of a second for a
+million.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import islice
+from os.path import commonprefix
+
+from reconciler.model.idset import IdSet
+
+SEPARATORS = "/#:-_.|@=~,;+ "
+
+_TO_SEPARATOR = re.compile(f"[^{re.escape(SEPARATORS)}]*[{re.escape(SEPARATORS)}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Ids that begin alike.
+
+    Attributes:
+        prefix: what all of them begin with, "" when that is nothing.
+        count: how many they are, exactly.
+        examples: the first of them, in order.
+        last: the last of them.
+        others: True when further ids begin with `prefix` and are under a group with a longer one.
+    """
+
+    prefix: str
+    count: int
+    examples: tuple[str, ...]
+    last: str
+    others: bool = False
+
+
+@dataclass(frozen=True)
+class _Node:
+    """All ids that begin with `prefix`, but for those that begin with one of `without`."""
+
+    prefix: str
+    ids: IdSet
+    count: int
+    without: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> bytes:
+        # 0xFF sorts above all of UTF-8: what is left of a prefix stands after its parts.
+        return self.prefix.encode() + b"\xff" if self.without else self.prefix.encode()
+
+
+def fold(ids: IdSet, *, groups: int, examples: int = 3) -> tuple[Group, ...]:
+    """Fold `ids` into at most `groups` groups, ordered by prefix, what is left of one after its parts.
+
+    Args:
+        ids: what to fold; none gives no group.
+        groups: at least 1.
+        examples: at most so many for each group.
+
+    Returns:
+        groups of which each id is under exactly one: the one with the longest prefix that it begins with.
+
+    Raises:
+        ValueError: `groups` is less than 1.
+    """
+    if groups < 1:
+        raise ValueError("there is no folding ids into less than one group")
+    if not ids:
+        return ()
+    done: list[_Node] = []
+    heap = [(-len(ids), 0, _node(ids))]
+    made = 1  # the number breaks ties, so that the same ids always fold alike
+    while heap:
+        node = heappop(heap)[2]
+        parts = _split(node, groups - len(done) - len(heap))
+        if not parts:
+            done.append(node)
+            continue
+        for part in parts:
+            if part.without:
+                done.append(part)
+            else:
+                heappush(heap, (-part.count, made, part))
+                made += 1
+    return tuple(_group(node, examples) for node in sorted(done, key=lambda node: node.order))
+
+
+def common_prefix(ids: IdSet) -> str:
+    """What all `ids` begin with: up to its last separator, if it has one."""
+    ends = ids.spread(2)  # in order: what the first and the last share, all share
+    shared = commonprefix(ends)  # noqa: RUF071 - of characters is what is meant
+    cut = max(map(shared.rfind, SEPARATORS)) + 1
+    return shared[:cut] if cut else shared
+
+
+def _node(ids: IdSet) -> _Node:
+    return _Node(common_prefix(ids), ids, len(ids))
+
+
+def _split(node: _Node, slots: int) -> list[_Node]:
+    """`node` as at most `slots` nodes; none when that would not say more."""
+    if slots < 2 or node.count < 4:
+        return []
+    tokens = _few_tokens(node, 4 * slots)
+    least = 2
+    if tokens is None:
+        # A part that holds one in some of the ids lies under at least one of as many that are evenly spread.
+        tokens = _likely_tokens(node, 8 * slots)
+        least = max(least, node.count // (4 * slots))
+    parts = [ids for ids in map(node.ids.starting_with, tokens) if len(ids) >= least]
+    parts.sort(key=len, reverse=True)
+    if sum(map(len, parts)) < node.count or len(parts) > slots:
+        del parts[slots - 1 :]  # one is for the others
+    held = sum(map(len, parts))
+    if held * 2 < node.count:
+        return []
+    made = [_node(ids) for ids in parts]
+    if held < node.count:
+        made.append(_Node(node.prefix, node.ids, node.count - held, tuple(part.prefix for part in made)))
+    return made
+
+
+def _few_tokens(node: _Node, most: int) -> list[str] | None:
+    """All prefixes one separator longer than that of `node`; None when there are more than `most`."""
+    found: list[str] = []
+    at = node.ids.ceiling("")
+    for _ in range(most):
+        if at is None:
+            return found
+        token = _token(at, node.prefix)
+        if token is None:
+            at = node.ids.ceiling(at + "\0")
+        else:
+            found.append(token)
+            at = node.ids.ceiling(_beyond(token))
+    return found if at is None else None
+
+
+def _likely_tokens(node: _Node, looks: int) -> list[str]:
+    """Those of evenly spread ids, each once."""
+    tokens = (_token(id_, node.prefix) for id_ in node.ids.spread(looks))
+    return list(dict.fromkeys(token for token in tokens if token is not None))
+
+
+def _token(id_: str, prefix: str) -> str | None:
+    match = _TO_SEPARATOR.match(id_, len(prefix))
+    return id_[: match.end()] if match else None
+
+
+def _beyond(prefix: str) -> str:
+    """The least text above everything that begins with `prefix`, whose last character is a separator."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def _group(node: _Node, examples: int) -> Group:
+    if not node.without:
+        return Group(node.prefix, node.count, tuple(node.ids.first(examples)), node.ids.spread(2)[-1])
+    return Group(node.prefix, node.count, tuple(islice(_left(node), examples)), _last_left(node), others=True)
+
+
+def _left(node: _Node) -> Iterator[str]:
+    """The ids of `node` that are under none of its parts, in order."""
+    at = node.ids.ceiling("")
+    while at is not None:
+        under = next(filter(at.startswith, node.without), None)
+        if under is None:
+            yield at
+        at = node.ids.ceiling(at + "\0" if under is None else _beyond(under))
+
+
+def _last_left(node: _Node) -> str:
+    at = node.ids.spread(2)[-1]
+    while under := next(filter(at.startswith, node.without), None):
+        # Counted to be there: below a part of `node` stands another id, as long as none of the others was met.
+        at = node.ids.lower(under) or at
+    return at
