@@ -51,6 +51,23 @@ def line(text: str) -> str:
     return safe.replace("::", "\\x3a:", 1) if safe.lstrip().startswith("::") else safe
 
 
+def item(text: str) -> str:
+    r"""As `plain`, for text alone on a line: spaces at its ends, which nobody sees there, are shown as `\x20`."""
+    safe = plain(text)
+    bare = safe.strip(" ")
+    start, end = len(safe) - len(safe.lstrip(" ")), len(safe) - len(safe.rstrip(" "))
+    return "\\x20" * start + bare + "\\x20" * (end if bare else 0)
+
+
+def shortened(text: str, most: int | None) -> str:
+    """As `plain`, of at most some `most` characters (None: all). What is taken out of its middle is counted."""
+    safe = plain(text)
+    if most is None or len(safe) <= most:
+        return safe
+    start, end = most * 2 // 3, most // 3
+    return f"{safe[:start]} … ({len(safe) - start - end:,} characters) … {safe[len(safe) - end :]}"
+
+
 def workflow(text: str) -> str:
     """`text` as the message of a workflow command. Its line breaks are shown, not obeyed."""
     return _percent(plain(text))

@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import islice
-from os.path import commonprefix
 
 from reconciler.model.idset import IdSet
 
@@ -104,7 +103,7 @@ def fold(ids: IdSet, *, groups: int, examples: int = 3) -> tuple[Group, ...]:
 def common_prefix(ids: IdSet) -> str:
     """What all `ids` begin with: up to its last separator, if it has one."""
     ends = ids.spread(2)  # in order: what the first and the last share, all share
-    shared = commonprefix(ends)  # noqa: RUF071 - of characters is what is meant
+    shared = next((ends[0][:n] for n, both in enumerate(zip(*ends, strict=False)) if len({*both}) > 1), min(ends))
     cut = max(map(shared.rfind, SEPARATORS)) + 1
     return shared[:cut] if cut else shared
 

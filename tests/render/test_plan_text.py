@@ -166,3 +166,41 @@ def test_the_lines_of_many_indexes_come_one_after_the_other() -> None:
     lines = plan_lines(replace(plan, indexes=plan.indexes * 5000))
     assert next(islice(lines, 0, None)).text == str(TARGET)
     assert sum(each.text == str(TARGET) for each in lines) == 4999
+
+
+def test_ids_that_begin_alike_are_counted_together() -> None:
+    plan = small(ActionKind.DELETE)
+    ids = IdSet.of([f"user-{u}/{n:02}" for u in (7, 8) for n in range(20)] + ["about"])
+    index = replace(plan.indexes[0], actions=(Action(ActionKind.DELETE, "new", GDPR, ids),))
+    shown = text_of(replace(plan, indexes=(index,))).splitlines()
+    assert shown[3:12] == [
+        "    - 41 ids to delete (new)",
+        "      - 20 begin with user-7/",
+        "        - user-7/00",
+        "        … and 19 more",
+        "      - 20 begin with user-8/",
+        "        - user-8/00",
+        "        … and 19 more",
+        "      - 1 other",
+        "        - about",
+    ]
+
+
+def test_long_words_are_cut_in_the_middle_and_counted_unless_everything_is_asked_for() -> None:
+    plan = small(None)
+    source = ActionSource("p" * 900, 7, f"begins {'r' * 5000} ends")
+    index = replace(plan.indexes[0], actions=(Action(ActionKind.DELETE, "new", (source,), IdSet.of("a")),))
+    plan = replace(plan, indexes=(index,))
+    (shown,) = [each for each in text_of(plan).splitlines() if " begins rrr" in each]
+    assert len(shown) < 600
+    assert shown.endswith("rrr ends")
+    assert " … (4,772 characters) … " in shown
+    assert source.reason in text_of(plan, verbose=True)
+
+
+def test_spaces_at_the_ends_of_an_id_are_seen() -> None:
+    plan = small(None)
+    ids = IdSet.of([" a", "a ", "a", "  "])
+    index = replace(plan.indexes[0], actions=(Action(ActionKind.DELETE, "new", GDPR, ids),))
+    shown = [each.strip() for each in text_of(replace(plan, indexes=(index,))).splitlines()]
+    assert {r"- \x20a", r"- a\x20", "- a", r"- \x20\x20"} <= set(shown)
