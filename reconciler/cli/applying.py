@@ -14,7 +14,7 @@ from reconciler.cli.asking import confirmed
 from reconciler.cli.failures import report
 from reconciler.cli.interrupts import Signals, signals
 from reconciler.cli.options import PATH, context_of, format_option, lock_timeout, surroundings, timeout
-from reconciler.cli.planning import show_plan
+from reconciler.cli.presenting import show_plan
 from reconciler.cli.progress import Heartbeat, sink, tell_error, write_event
 from reconciler.errors import PlanRefused, ReconcilerError, UsageError
 from reconciler.model.notices import Notice, Problem, RunBegan, Waiting

@@ -15,6 +15,7 @@ from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, has_errors
 from reconciler.operations.context import load
 from reconciler.render import diagnostics as lines
+from reconciler.render.github import annotate
 
 
 @click.command(
@@ -40,7 +41,7 @@ def validate(paths: tuple[str, ...], config: str | None, form: str) -> int:
     if form == "json":
         output.tell(lines.json_document(found, manifests=files, ids=ids))
     elif form == "github":
-        output.tell(*lines.github(found))
+        output.tell(*annotate(found))
     else:
         report_diagnostics(found)
         if not has_errors(found):

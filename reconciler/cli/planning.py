@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from contextlib import nullcontext
 
 import click
 
 from reconciler import __version__
-from reconciler.cli import output
 from reconciler.cli.failures import report_diagnostics, say
 from reconciler.cli.options import PATH, context_of, format_option, surroundings
+from reconciler.cli.presenting import FORMATS, Presented, check_max_bytes, max_bytes_option, present
 from reconciler.cli.progress import sink
 from reconciler.errors import ExitCode, worst_exit_code
 from reconciler.model.diagnostic import Severity
 from reconciler.model.plan import Plan
 from reconciler.operations.planning import Planned
 from reconciler.operations.planning import plan as make
-from reconciler.planfile import encode, read, write
-from reconciler.render import plan_text
+from reconciler.planfile import SavedPlan, read, write
 from reconciler.render.escape import plain
 
 
@@ -30,6 +28,7 @@ Examples:
   reconciler plan manifests/gdpr.yaml --detailed-exitcode
   reconciler plan --refresh --out erasure.plan.json
   reconciler plan --format json | jq .summary
+  reconciler plan --out erasure.plan.json --format markdown > comment.md
 """
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="[PATHS]...")
@@ -42,7 +41,8 @@ Examples:
 @click.option("--fail-on-reappeared", is_flag=True, help="Exit 4 when ids are present again.")
 @click.option("--verbose", is_flag=True, help="List every id.")
 @surroundings
-@format_option("text", "json")
+@format_option(*FORMATS)
+@max_bytes_option
 def plan(
     *,
     paths: tuple[str, ...],
@@ -56,32 +56,27 @@ def plan(
     config: str | None,
     base_url: str | None,
     form: str,
+    max_bytes: int | None,
 ) -> int:
     """Show what apply would do.
 
     Compares the manifests in PATHS (default: those of the configuration) with the state. Without --refresh it
     needs no network and no credentials. Records nothing and takes no lock.
     """
+    check_max_bytes(max_bytes, form)
     context = context_of(state=state, config=config, base_url=base_url)
     with sink() if refresh else nullcontext():  # reading a large index takes a while
         planned = make(context, paths, refresh=refresh, only=only)
     now = context.clock.now()
+    saved = SavedPlan(planned.plan, __version__, now, planned.paths, only)
+    digest = ""
     if out is not None:
-        write(out, planned.plan, tool_version=__version__, created_at=now, paths=planned.paths, only=only)
-    if form == "json":
-        document = encode(planned.plan, tool_version=__version__, created_at=now, paths=planned.paths, only=only)
-        output.write(document)
-    elif not planned.plan.errored:
-        show_plan(planned.plan, verbose=verbose)
+        digest = write(out, planned.plan, tool_version=__version__, created_at=now, paths=planned.paths, only=only)
+    code = plan_exit_code(planned.plan, detailed=detailed_exitcode, reappeared=fail_on_reappeared)
+    if form != "text" or not planned.plan.errored:
+        present(Presented(saved, out or "", digest, code, verbose, max_bytes), form)
     _footer(planned, out)
-    return plan_exit_code(planned.plan, detailed=detailed_exitcode, reappeared=fail_on_reappeared)
-
-
-def show_plan(made: Plan, *, verbose: bool = False) -> None:
-    """The plan on stdout, in colours on a terminal."""
-    with output.writing():
-        plan_text.write(made, sys.stdout, verbose=verbose)
-        sys.stdout.flush()
+    return code
 
 
 def _footer(planned: Planned, out: str | None) -> None:
@@ -131,23 +126,16 @@ def plan_exit_code(made: Plan, *, detailed: bool = False, reappeared: bool = Fal
 Examples:
   reconciler show erasure.plan.json
   reconciler show erasure.plan.json --verbose
+  reconciler show erasure.plan.json --format markdown --max-bytes 32000
 """
 )
 @click.argument("planfile", type=PATH)
 @click.option("--verbose", is_flag=True, help="List every id.")
-@format_option("text", "json")
-def show(planfile: str, verbose: bool, form: str) -> int:
+@format_option(*FORMATS)
+@max_bytes_option
+def show(planfile: str, verbose: bool, form: str, max_bytes: int | None) -> int:
     """Show a saved plan. Reads nothing but PLANFILE."""
+    check_max_bytes(max_bytes, form)
     saved = read(planfile)
-    if form == "json":
-        document = encode(
-            saved.plan,
-            tool_version=saved.tool_version,
-            created_at=saved.created_at,
-            paths=saved.paths,
-            only=saved.only,
-        )
-        output.write(document)
-    else:
-        show_plan(saved.plan, verbose=verbose)
+    present(Presented(saved, planfile, saved.sha256, ExitCode.DONE, verbose, max_bytes), form)
     return ExitCode.DONE

@@ -10,11 +10,13 @@ twice, counts and flags that its own actions do not bear out. Keys that this ver
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -27,7 +29,7 @@ __all__ = ["SavedPlan", "decode", "encode", "read", "write"]
 
 
 def read(path: str | Path) -> SavedPlan:
-    """The plan in the file `path`.
+    """The plan in the file `path`, with the digest of that file.
 
     Raises:
         PlanFileError: it cannot be read, or `decode` refuses it.
@@ -42,7 +44,7 @@ def read(path: str | Path) -> SavedPlan:
         raise PlanFileError(f"{path}: is a folder, not a plan file") from None
     except (OSError, ValueError) as problem:
         raise PlanFileError(f"{path}: cannot be read: {_reason(problem)}") from None
-    return decode(data, path=str(path))
+    return replace(decode(data, path=str(path)), sha256=hashlib.sha256(data).hexdigest())
 
 
 def write(
@@ -53,11 +55,14 @@ def write(
     created_at: datetime,
     paths: Sequence[str] = (),
     only: str | None = None,
-) -> None:
+) -> str:
     """Save a plan: mode 0600, and whole or not at all. An older plan of that name is replaced, and nothing else.
 
     A symbolic link, a device or a pipe of that name is refused: replacing one is never what was meant, and
     writing through one would let whoever made it choose the file.
+
+    Returns:
+        the SHA-256 of the file, in hex.
 
     Raises:
         PlanFileError: it cannot be written; whatever stood there before still does.
@@ -67,7 +72,7 @@ def write(
     try:
         with suppress(FileNotFoundError):
             _check_replaceable(target)
-        _replace(target, chunks)
+        return _replace(target, chunks)
     except (OSError, ValueError) as problem:
         raise PlanFileError(f"{path}: the plan cannot be saved: {_reason(problem)}") from None
 
@@ -102,12 +107,16 @@ def _check_replaceable(target: Path) -> None:
         )
 
 
-def _replace(target: Path, chunks: Iterable[str]) -> None:
+def _replace(target: Path, chunks: Iterable[str]) -> str:
     # mkstemp creates it with mode 0600 under a name nobody can guess, and never opens what is there already.
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
     try:
-        with os.fdopen(handle, "w", encoding="ascii", newline="\n") as stream:
-            stream.writelines(chunks)
+        digest = hashlib.sha256()
+        with os.fdopen(handle, "wb") as stream:
+            for chunk in chunks:
+                data = chunk.encode("ascii")
+                digest.update(data)
+                stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).replace(target)
@@ -119,6 +128,7 @@ def _replace(target: Path, chunks: Iterable[str]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return digest.hexdigest()
 
 
 def _reason(problem: Exception) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -48,6 +48,7 @@ class SavedPlan:
         created_at: to the millisecond.
         paths: the PATHS it was planned for; none = those of the configuration.
         only: the one index it covers, None for all.
+        sha256: of the file that it was read from, in hex; "" when it was read from none.
     """
 
     plan: Plan
@@ -55,6 +56,7 @@ class SavedPlan:
     created_at: datetime
     paths: tuple[str, ...] = ()
     only: str | None = None
+    sha256: str = field(default="", compare=False)
 
 
 def decode(data: bytes, *, path: str) -> SavedPlan:

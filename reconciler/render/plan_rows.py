@@ -104,10 +104,15 @@ class Row:
 
 def heading(index: IndexPlan) -> str:
     """Which index, how large it is, how it was read. Neutralised, but for the start of a line."""
-    live = "" if index.live_count is None else f": {index.live_count:,} vectors"
-    if index.read_by:
-        live += f", read by {plain(index.read_by)} in {requests(index.read_requests)}"
-    return plain(f"{index.target}") + live
+    seen = live(index)
+    return plain(str(index.target)) + (f": {seen}" if seen else "")
+
+
+def live(index: IndexPlan) -> str:
+    """How large an index is and how it was read; "" when it was not."""
+    size = "" if index.live_count is None else f"{index.live_count:,} vectors"
+    read = f"read by {plain(index.read_by)} in {requests(index.read_requests)}" if index.read_by else ""
+    return ", ".join(filter(None, (size, read)))
 
 
 def counts(summary: Summary) -> str:
@@ -116,10 +121,7 @@ def counts(summary: Summary) -> str:
 
 
 def index_rows(plan: Plan, index: IndexPlan, detail: Detail) -> Iterator[Row]:
-    """The rows of one index, lazily: only the ids that are shown are touched."""
-    counted = counts(index.summary)
-    if counted:
-        yield Row(FACT, f"{counted}; {requests(index.summary.requests)}")
+    """The rows of one index below its heading and its counts. Lazily: only the ids that are shown are touched."""
     yield from _limits(plan, index)
     yield from _declarations(index, detail)
     if index.summary.already_absent and not index.summary.sends:

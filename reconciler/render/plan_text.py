@@ -12,14 +12,16 @@ from typing import TextIO
 
 from reconciler.model.diagnostic import Severity
 from reconciler.model.plan import Plan, Summary
-from reconciler.render.diagnostics import WORST_FIRST, styled
+from reconciler.render.diagnostics import styled
 from reconciler.render.escape import line, plain
+from reconciler.render.findings import WORST_FIRST
 from reconciler.render.lines import Line, write_coloured
 from reconciler.render.plan_rows import (
     COUNTED,
     EVERYTHING,
     Detail,
     Row,
+    counts,
     heading,
     ids_are,
     index_rows,
@@ -47,6 +49,8 @@ def plan_lines(plan: Plan, *, verbose: bool = False) -> Iterator[Line]:
     for index in plan.indexes:
         if index.actions or index.prefixes:
             yield Line(line(heading(index)), "bold")
+            if counted := counts(index.summary):
+                yield Line(f"  {counted}; {requests(index.summary.requests)}")
             yield from map(_line, index_rows(plan, index, EVERYTHING if verbose else _DETAIL))
             yield Line()
     if sentence := cost(plan):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from reconciler.model.diagnostic import Diagnostic, error, note, warning
 from reconciler.render import diagnostics as render
+from reconciler.render.github import annotate
 
 
 def test_text(golden: Callable[[str, str], None], diagnostics: tuple[Diagnostic, ...]) -> None:
@@ -12,7 +13,7 @@ def test_text(golden: Callable[[str, str], None], diagnostics: tuple[Diagnostic,
 
 
 def test_github(golden: Callable[[str, str], None], diagnostics: tuple[Diagnostic, ...]) -> None:
-    golden("diagnostics.github.txt", "".join(f"{each}\n" for each in render.github(diagnostics)))
+    golden("diagnostics.github.txt", "".join(f"{each}\n" for each in annotate(diagnostics)))
 
 
 def test_json(golden: Callable[[str, str], None], diagnostics: tuple[Diagnostic, ...]) -> None:
@@ -26,11 +27,12 @@ def test_a_warning_alone_does_not_make_the_manifests_invalid() -> None:
 
 def test_annotations_that_github_would_drop_silently_are_counted() -> None:
     found = [note("n", "x"), *(warning("w", str(n)) for n in range(12)), *(error("e", str(n)) for n in range(250))]
-    lines = list(render.github(found))
-    assert [each.split()[0] for each in lines] == ["::error"] * 10 + ["::warning"] * 10 + ["::notice", "…"]
-    assert lines[-1] == "… and 240 more errors, 2 more warnings"
+    lines = list(annotate(found))
+    assert [each.split()[0] for each in lines] == ["::error"] * 10 + ["::warning"] * 10 + ["::notice"]
+    assert lines[9] == "::error title=241 more errors::not shown here: 241 e"
+    assert lines[19] == "::warning title=3 more warnings::not shown here: 3 w"
 
 
 def test_untrusted_text_never_begins_a_line_as_a_command(diagnostics: tuple[Diagnostic, ...]) -> None:
     assert not [each for each in render.text(diagnostics) if each.lstrip().startswith("::")]
-    assert not [each for each in render.github(diagnostics) if "\n" in each or "set-output name=path::" in each]
+    assert not [each for each in annotate(diagnostics) if "\n" in each or "set-output name=path::" in each]

@@ -1,0 +1,50 @@
+"""What a person must know of a plan before anything else: its diagnostics, and which ids are present again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from reconciler.model.diagnostic import Diagnostic, Position, Severity, warning
+from reconciler.model.plan import ActionKind, Plan
+
+#: From the gravest: what cannot be used, what is forbidden, what must be seen, what may be known.
+WORST_FIRST = (Severity.ERROR, Severity.REFUSAL, Severity.WARNING, Severity.NOTE)
+
+
+def worst_first(diagnostics: Iterable[Diagnostic]) -> Sequence[Diagnostic]:
+    """By severity, the gravest first; in the given order within one."""
+    return sorted(diagnostics, key=lambda each: WORST_FIRST.index(each.severity))
+
+
+def findings(plan: Plan) -> Sequence[Diagnostic]:
+    """The diagnostics of `plan` and a warning for ids that are present again, the worst first.
+
+    An index that does not exist is an error here, because `plan` exits with 1.
+    """
+    found = [
+        replace(each, severity=Severity.ERROR) if each.code == "index-missing" else each
+        for each in plan.diagnostics
+    ]
+    for index, action in plan.actions():
+        if action.kind is ActionKind.REAPPEARED and not plan.errored:
+            where = action.sources[0] if action.sources else None
+            count = len(action.ids)
+            subject = "1 id is" if count == 1 else f"{count:,} ids are"
+            found.append(
+                warning(
+                    "reappeared",
+                    f"{index.target}: {subject} present although deleted before",
+                    "Something wrote them again, or the deletion did not last: they are deleted again.",
+                    None if where is None else Position(where.path, where.line),
+                )
+            )
+    return worst_first(found)
+
+
+def codes(diagnostics: Iterable[Diagnostic], most: int) -> list[tuple[str, int]]:
+    """How many there are of each code, the most frequent first; beyond `most` codes, of all others, named ""."""
+    counted = sorted(Counter(each.code for each in diagnostics).items(), key=lambda pair: (-pair[1], pair[0]))
+    others = sum(count for _, count in counted[most:])
+    return [*counted[:most], *([("", others)] if others else [])]

@@ -1,0 +1,225 @@
+"""A plan as Markdown, for a comment on a pull request or the summary of a step: whole, or cut to size with every
+number exact.
+
+From the top: a marker that readers do not see, what it comes down to, what must be known, the worst first, a table
+of the indexes, a folded section for each, the cost, the fingerprint and the command that carries it out. Where it
+does not fit, the largest sections name fewer ids in coarser groups, then the smallest indexes lose their section,
+then their row. What is not named is counted where it would have stood; the end says where the complete list is.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from reconciler.model.plan import IndexPlan, Plan
+from reconciler.render import plan_alerts, plan_table
+from reconciler.render.escape import plain, shortened
+from reconciler.render.markdown import block, code, comment, html_code, size
+from reconciler.render.plan_rows import EVERYTHING, Detail, Row, counts, index_rows, live, requests
+from reconciler.render.plan_text import cost, verdict
+
+#: Where to find one's own comment again: the first line begins with it.
+MARKER = "vectorize-reconciler plan"
+
+#: What fits GitHub (65,536 characters), and with it GitLab and Azure DevOps; Bitbucket takes 32,768.
+DEFAULT_BYTES = 65_000
+
+#: What the parts that are never left out may take, whatever the names in them.
+LEAST_BYTES = 8_000
+
+#: From the richest to the poorest.
+_DETAILS = (
+    Detail(100, 20, alone=5, each=3, last=True, declarations=50, places=10, prefixes=50, letters=400),
+    Detail(25, 12, alone=3, each=2, last=True, declarations=25, places=5, prefixes=20, letters=240),
+    Detail(10, 6, alone=3, each=1, last=True, declarations=12, places=3, prefixes=10, letters=160),
+    Detail(3, 3, alone=1, each=1, last=False, declarations=5, places=2, prefixes=3, letters=100),
+    Detail(1, 1, alone=1, each=1, last=False, declarations=2, places=1, prefixes=1, letters=60),
+)
+
+#: A command longer than this is not worth its room.
+_LONGEST_COMMAND = 800
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """Where a plan is saved, and the SHA-256 (hex) of that file."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a plan was made and where it is kept.
+
+    Attributes:
+        paths: the PATHS it was planned for; none = those of the configuration.
+        only: the one index it was narrowed to, None for all.
+        file: where it is saved, None when it is not.
+    """
+
+    paths: tuple[str, ...] = ()
+    only: str | None = None
+    file: PlanFile | None = None
+
+
+def document(
+    plan: Plan, origin: Origin | None = None, *, max_bytes: int = DEFAULT_BYTES, verbose: bool = False
+) -> str:
+    """The Markdown of `plan`, in at most `max_bytes` bytes of UTF-8.
+
+    Args:
+        plan: the plan. One that is errored shows what is wrong, and no actions: what could be read is not all.
+        origin: how it was made and where it is kept.
+        max_bytes: at least LEAST_BYTES.
+        verbose: name every id, as far as that fits.
+
+    Raises:
+        ValueError: `max_bytes` is less than LEAST_BYTES.
+    """
+    if max_bytes < LEAST_BYTES:
+        raise ValueError(f"a plan does not fit in {max_bytes} bytes")
+    head = [comment(f"{MARKER} fingerprint={plan.fingerprint[:100]}"), "", f"### {_title(plan)}", ""]
+    tail = list(_tail(plan, origin or Origin()))
+    room = max_bytes - size(head) - size(tail)
+    alerts = plan_alerts.lines(plan, room // 3)
+    body = [] if plan.errored else list(_body(plan, room - size(alerts), verbose=verbose))
+    return "".join(f"{each}\n" for each in (*head, *alerts, *body, *tail))
+
+
+def _title(plan: Plan) -> str:
+    if plan.errored:
+        return "No plan: the manifests cannot be used"
+    return f"{'Refused plan' if plan.refused else 'Plan'}: {counts(plan.summary) or 'no id is declared absent'}"
+
+
+def _body(plan: Plan, room: int, *, verbose: bool) -> Iterator[str]:
+    """The table and the sections, in `room` bytes."""
+    table = plan_table.lines(plan, room // 2)
+    details = [index for index in plan.indexes if index.actions or index.prefixes or index.kept]
+    levels = (EVERYTHING, *_DETAILS) if verbose else _DETAILS
+    left = room - size(table) - 200  # for the line that counts what has no section
+    sections = _Sections(plan, details, left, levels).fit()
+    yield from table
+    if missing := len(details) - len(sections):
+        has = f"{len(sections):,} of {len(details):,} indexes have" if sections else "No index has"
+        yield f"{has} a section here: {missing:,} did not fit and are only counted above."
+        yield ""
+    for lines in sections:
+        yield from lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    lines: list[str]
+    bytes: int
+
+
+class _Sections:
+    """As many sections as fit, each as rich as fits: the largest is made poorer first."""
+
+    def __init__(self, plan: Plan, indexes: Sequence[IndexPlan], room: int, levels: Sequence[Detail]) -> None:
+        self._plan = plan
+        self._room = room
+        self._levels = levels
+        order = sorted(range(len(indexes)), key=lambda number: (-plan_table.weight(indexes[number]), number))
+        # A section takes some 200 bytes at least: more of them are not worth the time.
+        self._indexes = {number: indexes[number] for number in order[: max(room, 0) // 200]}
+
+    def fit(self) -> list[list[str]]:
+        """The sections, in the order of the plan."""
+        made = {number: self._section(index, 0) for number, index in self._indexes.items()}
+        level = dict.fromkeys(made, 0)
+        while made and sum(each.bytes for each in made.values()) > self._room:
+            largest = max(made, key=lambda number: (level[number] + 1 < len(self._levels), made[number].bytes))
+            if level[largest] + 1 < len(self._levels):
+                level[largest] += 1
+                made[largest] = self._section(self._indexes[largest], level[largest])
+            elif made[largest].bytes > self._room:
+                del made[largest]
+            else:
+                del made[next(reversed(made))]  # the one of the fewest ids
+        return [made[number].lines for number in sorted(made)]
+
+    def _section(self, index: IndexPlan, level: int) -> _Section:
+        """A section; without its lines, but too large for the room, once it is known to be."""
+        head = ["<details>", f"<summary>{html_code(str(index.target))}: {_summary(index)}</summary>", ""]
+        held = [f"  {seen}"] if (seen := live(index)) else []
+        taken = size(head) + 200
+        for row in index_rows(self._plan, index, self._levels[level]):
+            held.append(_line(row))
+            taken += len(held[-1].encode()) + 1
+            if taken > self._room:
+                return _Section([], self._room + 1)
+        lines = [*head, *block(held, "diff"), "", "</details>", ""]
+        return _Section(lines, size(lines))
+
+
+def _summary(index: IndexPlan) -> str:
+    return f"{counts(index.summary) or 'nothing to send yet'}; {requests(index.summary.requests)}"
+
+
+def _line(row: Row) -> str:
+    """A line of a diff: its first character is what colours it."""
+    if row.place:
+        return f"@@ {row.text} @@"
+    indent = "  " * (row.depth - 1)
+    return f"{row.kind.symbol if row.kind else ' '} {indent}{row.text}".rstrip(" ")
+
+
+def _tail(plan: Plan, origin: Origin) -> Iterator[str]:
+    """What it costs, what it binds to and how it is carried out. Bounded, whatever the names in it."""
+    if not plan.errored:
+        if sentence := cost(plan):
+            yield sentence
+            yield ""
+        for sentence in verdict(plan):
+            yield f"**{sentence}**"
+            yield ""
+    file = origin.file
+    if file is not None:
+        yield f"Every id by name: {code(shortened(file.path, 200))}, SHA-256 {code(file.sha256)}."
+    else:
+        yield "This plan was not saved: `reconciler plan --out FILE` saves one that names every id."
+    yield ""
+    if plan.errored:
+        return
+    yield f"Fingerprint: {code(plan.fingerprint[:100])}"
+    yield ""
+    if not plan.applyable:
+        yield _not_applyable(plan)
+        return
+    command = _command(plan, origin)
+    if command is None:
+        yield "It covers one index alone: save it with `--out FILE` to carry out exactly this."
+        return
+    yield "To carry out exactly this:"
+    yield ""
+    yield from block([command], "sh")
+
+
+def _not_applyable(plan: Plan) -> str:
+    if plan.refused:
+        return "It is refused: `reconciler apply` would send nothing."
+    if plan.unresolved_prefixes:
+        return (
+            "A prefix was never listed, so it cannot be applied: `reconciler plan --refresh --out FILE` lists it."
+        )
+    return "There is nothing in it to apply."
+
+
+def _command(plan: Plan, origin: Origin) -> str | None:
+    """The command that carries out this plan or nothing; None where only a saved one could."""
+    words = ["reconciler", "apply"]
+    if origin.file is not None:
+        words.append(origin.file.path)
+    elif origin.only is not None:
+        return None
+    else:
+        words += [*origin.paths, *(["--refresh"] if plan.observed else [])]
+    made = plain(shlex.join([*words, "--expect", plan.fingerprint[:100]]))
+    if len(made.encode()) > _LONGEST_COMMAND:
+        return f"reconciler apply … --expect {plain(plan.fingerprint[:100])}"
+    return made
