@@ -50,7 +50,7 @@ def _spans(words: Iterable[str]) -> Iterator[str]:
                 yield code(" ".join(quoted))
                 quoted = []
             yield word
-        else:
+        elif word or quoted:  # several spaces are one, outside of code
             quoted.append(word)
     if quoted:
         yield code(" ".join(quoted))

@@ -31,10 +31,10 @@ LEAST_BYTES = 8_000
 
 #: From the richest to the poorest.
 _DETAILS = (
-    Detail(100, 20, alone=5, each=3, last=True, declarations=50, places=10, prefixes=50, letters=400),
-    Detail(25, 12, alone=3, each=2, last=True, declarations=25, places=5, prefixes=20, letters=240),
-    Detail(10, 6, alone=3, each=1, last=True, declarations=12, places=3, prefixes=10, letters=160),
-    Detail(3, 3, alone=1, each=1, last=False, declarations=5, places=2, prefixes=3, letters=100),
+    Detail(100, 20, alone=5, each=3, last=True, declarations=200, places=10, prefixes=50, letters=400),
+    Detail(25, 12, alone=3, each=2, last=True, declarations=50, places=5, prefixes=20, letters=240),
+    Detail(10, 6, alone=3, each=1, last=True, declarations=20, places=3, prefixes=10, letters=160),
+    Detail(3, 3, alone=1, each=1, last=False, declarations=8, places=2, prefixes=3, letters=100),
     Detail(1, 1, alone=1, each=1, last=False, declarations=2, places=1, prefixes=1, letters=60),
 )
 

@@ -20,6 +20,9 @@ _COLUMNS = {
     ActionKind.BLOCKED: "`x` blocked",
 }
 
+#: Rows up to which a table is not folded.
+_OPEN = 30
+
 #: Characters of the name of an index or of an account: the service allows 64 bytes and 32.
 _LETTERS = 64
 
@@ -51,7 +54,10 @@ def lines(plan: Plan, room: int) -> list[str]:
     ]
     if len(plan.indexes) > 1:
         tail.append(_row("**Whole plan**", plan.summary, kinds))
-    return [*head, *(rows[n] for n in sorted(named)), *tail, ""]
+    made = [*head, *(rows[n] for n in sorted(named)), *tail, ""]
+    if len(named) <= _OPEN:
+        return made
+    return ["<details>", f"<summary>{len(plan.indexes):,} indexes</summary>", "", *made, "</details>", ""]
 
 
 def _account(accounts: Iterable[tuple[str, str]]) -> Iterator[str]:
