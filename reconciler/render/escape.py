@@ -60,12 +60,17 @@ def item(text: str) -> str:
 
 
 def shortened(text: str, most: int | None) -> str:
-    """As `plain`, of at most some `most` characters (None: all). What is taken out of its middle is counted."""
-    safe = plain(text)
-    if most is None or len(safe) <= most:
+    """As `plain`, of some `most` characters at most (None: all): a longer one without its middle, and how long it is.
+
+    Costs what is shown, however long `text` is.
+    """
+    if most is None:
+        return plain(text)
+    if len(text) <= most and len(safe := plain(text)) <= most:
         return safe
     start, end = most * 2 // 3, most // 3
-    return f"{safe[:start]} … ({len(safe) - start - end:,} characters) … {safe[len(safe) - end :]}"
+    head, tail = plain(text[:start])[:start], plain(text[-end:])[-end:]
+    return f"{head} … (of {len(text):,} characters) … {tail}"
 
 
 def workflow(text: str) -> str:

@@ -8,25 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model.desired import FileDigest
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error, note, refusal, warning
 from reconciler.model.idset import IdSet
-from reconciler.model.plan import (
-    Action,
-    ActionKind,
-    ActionSource,
-    IndexPlan,
-    Plan,
-    PrefixPlan,
-    StateRef,
-    Summary,
-)
-from reconciler.model.target import Target
+from reconciler.model.plan import Action, ActionKind, ActionSource, Plan, PrefixPlan
 from reconciler.model.tombstones import REJECTED, BatchRecord, Projection, RunRecord, Status, TargetRecord
+from support.plans import index_plan, target, whole_plan
 
-ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
-ARTICLES = Target("https://api.cloudflare.com", ACCOUNT, "support-articles")
-USERS = Target("https://api.cloudflare.com", ACCOUNT, "users")
+ARTICLES = target("support-articles")
+USERS = target("users")
 
 HOSTILE = (
     "`rm -rf`|<b>@everyone</b>",
@@ -78,28 +67,6 @@ def diagnostics() -> tuple[Diagnostic, ...]:
             (Position("manifests/keep.yaml", 3, 9), Position("manifests/\x1b[2J.yaml")),
         ),
     )
-
-
-def index_plan(target: Target, *actions: Action, unchanged: int = 0, **more: object) -> IndexPlan:
-    """An IndexPlan whose summary is what its actions count."""
-    counts = {kind.value: sum(len(a.ids) for a in actions if a.kind is kind) for kind in ActionKind}
-    counts["unchanged"] = unchanged
-    sends = sum(counts[kind.value] for kind in ActionKind if kind.sends)
-    return IndexPlan(target, None, Summary(**counts, requests=-(-sends // 100)), actions, **more)  # type: ignore[arg-type]
-
-
-def whole_plan(*indexes: IndexPlan, **more: object) -> Plan:
-    """A Plan whose summary is that of its indexes."""
-    defaults: dict[str, object] = {
-        "fingerprint": "sha256:" + "5d" * 32,
-        "state": StateRef("0b5e", 12, "ab" * 32),
-        "files": (FileDigest("manifests/gdpr.yaml", "0c" * 32),),
-        "observed": True,
-        "complete": True,
-        "summary": Summary.total(index.summary for index in indexes),
-        "indexes": indexes,
-    }
-    return Plan(**(defaults | more))  # type: ignore[arg-type]
 
 
 @pytest.fixture

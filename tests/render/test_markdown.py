@@ -43,7 +43,9 @@ def test_ordinary_words_stay_as_they_are(written, shown):
 @given(st.lists(texts.map(plain), max_size=5))
 @settings(deadline=None)
 def test_a_block_holds_its_lines_and_nothing_else(renderer, lines):
-    page = rendered("\n".join(["before", "", *block([f"  {each}" for each in lines], "diff"), "", "after"]), renderer)
+    page = rendered(
+        "\n".join(["before", "", *block([f"  {each}" for each in lines], "diff"), "", "after"]), renderer
+    )
     assert page.code == ["".join(f"  {each}\n" for each in lines)]
     assert [each.strip() for each in page.text] == ["before", "after"]
     assert page.names == {"p", "pre", "code"}

@@ -194,7 +194,7 @@ def test_long_words_are_cut_in_the_middle_and_counted_unless_everything_is_asked
     (shown,) = [each for each in text_of(plan).splitlines() if " begins rrr" in each]
     assert len(shown) < 600
     assert shown.endswith("rrr ends")
-    assert " … (4,772 characters) … " in shown
+    assert " … (of 5,012 characters) … " in shown
     assert source.reason in text_of(plan, verbose=True)
 
 

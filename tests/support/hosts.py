@@ -101,4 +101,6 @@ _ACTS = re.compile(
 
 def acts(page: Page) -> list[str]:
     """Text outside of code of which GitHub or GitLab makes more: mentions, references, links, emoji, commands."""
-    return [each for each in page.text if _ACTS.search(re.sub(r"^\[!(?:CAUTION|WARNING|NOTE)\]", "", each.strip()))]
+    return [
+        each for each in page.text if _ACTS.search(re.sub(r"^\[!(?:CAUTION|WARNING|NOTE)\]", "", each.strip()))
+    ]
