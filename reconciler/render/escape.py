@@ -60,7 +60,7 @@ def item(text: str) -> str:
 
 
 def shortened(text: str, most: int | None) -> str:
-    """As `plain`, of some `most` characters at most (None: all): a longer one without its middle, and how long it is.
+    """As `plain`, of some `most` characters (None: all): a longer one without its middle, and how long it is.
 
     Costs what is shown, however long `text` is.
     """

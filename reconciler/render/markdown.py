@@ -50,6 +50,9 @@ def _spans(words: Iterable[str]) -> Iterator[str]:
                 yield code(" ".join(quoted))
                 quoted = []
             yield word
+        elif word[:-1] and word[-1] in ",;:.":
+            yield code(" ".join([*quoted, word[:-1]])) + word[-1]
+            quoted = []
         elif word or quoted:  # several spaces are one, outside of code
             quoted.append(word)
     if quoted:

@@ -33,11 +33,16 @@ _CODES = 5
 def lines(plan: Plan, room: int) -> list[str]:
     """The alerts, in at most `room` bytes or in the fewest that state every count."""
     found = findings(plan)
-    for most in _LEVELS:
-        made = list(_alerts(plan, found, most))
-        if size(made) <= room:
-            break
-    return made
+    for most in _LEVELS[:-1]:
+        made, left = [], room
+        for each in _alerts(plan, found, most):
+            made.append(each)
+            left -= size([each])
+            if left < 0:
+                break
+        else:
+            return made
+    return list(_alerts(plan, found, _LEVELS[-1]))
 
 
 def _alerts(plan: Plan, found: Sequence[Diagnostic], most: int) -> Iterator[str]:
@@ -74,7 +79,8 @@ def _headline(plan: Plan, severity: Severity, count: int) -> str:
 def _item(each: Diagnostic) -> Iterator[str]:
     where = "" if each.position is None else f"{code(shortened(str(each.position), _LETTERS))}: "
     yield f"- {where}{prose(shortened(each.summary, _LETTERS))} ({code(shortened(each.code, 60))})"
-    detail = each.detail.splitlines()
+    # An empty item would make a heading of what stands above it.
+    detail = [part for part in each.detail.splitlines() if part.strip()]
     for part in detail[:_LINES]:
         yield f"  - {prose(shortened(part, _LETTERS))}"
     for place in each.related[:_LINES]:

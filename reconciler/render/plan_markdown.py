@@ -171,21 +171,21 @@ def _line(row: Row) -> str:
 
 def _tail(plan: Plan, origin: Origin) -> Iterator[str]:
     """What it costs, what it binds to and how it is carried out. Bounded, whatever the names in it."""
-    if not plan.errored:
-        if sentence := cost(plan):
-            yield sentence
-            yield ""
-        for sentence in verdict(plan):
-            yield f"**{sentence}**"
-            yield ""
+    if plan.errored:
+        yield "What could be read is not all that is declared, so no action is shown and none can be carried out."
+        return
+    if sentence := cost(plan):
+        yield sentence
+        yield ""
+    for sentence in verdict(plan):
+        yield f"**{sentence}**"
+        yield ""
     file = origin.file
     if file is not None:
         yield f"Every id by name: {code(shortened(file.path, 200))}, SHA-256 {code(file.sha256)}."
     else:
         yield "This plan was not saved: `reconciler plan --out FILE` saves one that names every id."
     yield ""
-    if plan.errored:
-        return
     yield f"Fingerprint: {code(plan.fingerprint[:100])}"
     yield ""
     if not plan.applyable:

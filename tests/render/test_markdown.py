@@ -31,7 +31,8 @@ def test_a_sentence_shows_every_word_and_none_of_them_acts(renderer, written):
         ("too many deletes: 243 ids, max_deletes is 100", "too many deletes: 243 ids, `max_deletes` is 100"),
         ("nobody's fault, re-created twice. Run it", "nobody's fault, re-created twice. Run it"),
         ("30.5 % of 12,034 vectors", "30.5 % of 12,034 vectors"),
-        ("a/b: c @d e", "`a/b:` c `@d` e"),
+        ("a/b: c @d e", "`a/b`: c `@d` e"),
+        ("in a.yaml, b.yaml.", "in `a.yaml`, `b.yaml`."),
         ("facade effaced 1234567", "facade `effaced 1234567`"),
     ],
 )

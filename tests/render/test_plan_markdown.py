@@ -251,7 +251,7 @@ def worst_case():
     cost = Cost(10**15, 10**15, 10**15, 10.0**15)
     everything = Summary(*(10**15,) * 9)
     found = [Diagnostic(s, wide + str(n), wide, f"{wide}\n" * 99, Position(wide, 7), (Position(wide),) * 99)
-             for s in Severity for n in range(300)]  # fmt: skip
+             for s in Severity for n in range(60)]  # fmt: skip
     sources = tuple(ActionSource(wide + str(n), n, wide) for n in range(50))
     prefixes = tuple(PrefixPlan(wide, wide, n) for n in range(50))
     indexes = tuple(
@@ -265,7 +265,7 @@ def worst_case():
             live_count=10**15,
             read_by=wide[:99],
         )
-        for n in range(300)
+        for n in range(60)
     )
     return whole_plan(
         *indexes,
@@ -287,7 +287,7 @@ def test_the_least_size_holds_the_counts_of_any_plan(most, severities):
         written = document(each, origin, max_bytes=most)
         assert len(written.encode()) <= most
         for severity in severities:
-            assert f"**300 {severity}s" in written
+            assert f"**60 {severity}s" in written
 
 
 def test_less_than_the_least_size_is_refused(small):
