@@ -1,0 +1,14 @@
+"""Plans and states as pages for people who want to look: one self-contained file each.
+
+page    what holds for every page: escaping, the Content-Security-Policy, ASCII
+ids     the ids that a page carries for its filter
+groups  ids folded by what they begin with
+plan    a plan
+state   the state, and the history of one id
+
+`templates` and `assets` hold the markup, the style and the script.
+"""
+
+from reconciler.render.html.plan import plan_page
+
+__all__ = ["plan_page"]

@@ -1,0 +1,93 @@
+"""The ids that a page carries: inert JSON at its end, which the script reads when somebody looks for one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from reconciler.model.idset import IdSet
+from reconciler.render.escape import plain
+
+#: Ids that a page carries at most. Beyond that it grows past what a browser searches at every key.
+PAGE_IDS = 100_000
+
+_IDS_A_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Ids that stand together on the page.
+
+    Attributes:
+        anchor: of the element where they stand.
+        where: says in a few words where that is.
+        ids: of which the page carries the first `held`.
+        count: how many they are, exactly.
+        key: another text by which they are found, such as a mutation id; "" for none.
+    """
+
+    anchor: str
+    where: str
+    ids: IdSet
+    held: int
+    count: int
+    key: str = ""
+
+
+@dataclass(slots=True)
+class Carried:
+    """Collects what a page carries, as far as there is room.
+
+    Attributes:
+        room: ids that can still be taken.
+        total: ids that were offered.
+    """
+
+    room: int = PAGE_IDS
+    total: int = 0
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def held(self) -> int:
+        """Ids that the page carries."""
+        return sum(entry.held for entry in self.entries)
+
+    def add(self, anchor: str, where: str, ids: IdSet, count: int, *, key: str = "") -> int:
+        """Take as many of the `count` ids `ids` as there is room for, and return how many that are.
+
+        `ids` may be empty when there is no room.
+        """
+        held = min(self.room, len(ids))
+        self.room -= held
+        self.total += count
+        self.entries.append(Entry(anchor, where, ids if held else IdSet(), held, count, key))
+        return held
+
+    def chunks(self) -> Iterator[Any]:
+        """The JSON, in pieces: ASCII that holds no character which ends a script or begins a tag.
+
+        One object an entry: {"at": anchor, "where": text, "key": text, "total": count, "ids": [...]}. Texts are made
+        visible, as everywhere on the page.
+        """
+        from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2, which only pages need
+
+        before = "[\n"
+        for entry in self.entries:
+            head = {"at": entry.anchor, "where": plain(entry.where), "key": plain(entry.key), "total": entry.count}
+            yield Markup(f'{before}{_inert(head)[:-1]},"ids":[')  # noqa: S704 - escaped by _inert
+            ids = map(plain, islice(entry.ids, entry.held))
+            comma = ""
+            while chunk := list(islice(ids, _IDS_A_CHUNK)):
+                yield Markup(f"{comma}{_inert(chunk)[1:-1]}")  # noqa: S704 - as above
+                comma = ","
+            yield Markup("]}")
+            before = ",\n"
+        yield Markup("\n]" if self.entries else "[]")
+
+
+def _inert(value: Any) -> str:
+    text = json.dumps(value, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
