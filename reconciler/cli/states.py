@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 
 import click
 
+from reconciler import __version__
 from reconciler.cli import moving, output, reporting
 from reconciler.cli.failures import say
 from reconciler.cli.options import context_of, format_option, surroundings
@@ -16,6 +18,7 @@ from reconciler.operations.context import Context
 from reconciler.operations.planning import moved_away, read_state
 from reconciler.render import state as lines
 from reconciler.render.escape import plain
+from reconciler.state.history import HistoryEntry
 
 
 @click.group(
@@ -53,30 +56,47 @@ Examples:
   reconciler state show
   reconciler state show --id 'doc-000017#chunk-00'
   reconciler state show --index support-articles --format json
+  reconciler state show --format html > state.html
 """,
 )
 @click.option("--id", "id_", metavar="ID", help="The history of one id: every mutation and every read.")
 @click.option("--index", metavar="INDEX", help="This index alone.")
 @surroundings
-@format_option("text", "json")
+@format_option("text", "json", "html")
 def show(
     *, id_: str | None, index: str | None, state: str | None, config: str | None, base_url: str | None, form: str
 ) -> int:
     """Show what the state remembers: every index, every mutation, every count."""
     context = context_of(state=state, config=config, base_url=base_url)
     if id_ is not None:
-        entries = operations.history_of(context, id_, index)
-        text = lines.history_json(entries) if form == "json" else lines.history_text(entries)
+        text = _history(context, id_, operations.history_of(context, id_, index), form)
     else:
         projection = read_state(context)
         _note(context, projection)
-        text = (
-            lines.state_json(projection, index=index)
-            if form == "json"
-            else lines.state_text(projection, index=index)
-        )
-    output.write(text if form == "json" else (f"{line}\n" for line in text))
+        text = _state(context, projection, index, form)
+    output.write((f"{line}\n" for line in text) if form == "text" else text)
     return ExitCode.DONE
+
+
+def _history(context: Context, id_: str, entries: list[HistoryEntry], form: str) -> Iterator[str]:
+    if form == "html":
+        from reconciler.render.html import history_page  # noqa: PLC0415 - jinja2, which only pages need
+
+        return history_page(entries, id_=id_, tool_version=__version__, created_at=context.clock.now())
+    return lines.history_json(entries) if form == "json" else lines.history_text(entries)
+
+
+def _state(context: Context, projection: Projection, index: str | None, form: str) -> Iterator[str]:
+    if form == "html":
+        from reconciler.render.html import state_page  # noqa: PLC0415 - as above
+
+        with closing(context.store()) as store:
+            url = store.url
+        now = context.clock.now()
+        return state_page(projection, store=url, tool_version=__version__, created_at=now, index=index)
+    if form == "json":
+        return lines.state_json(projection, index=index)
+    return lines.state_text(projection, index=index)
 
 
 @state.command(

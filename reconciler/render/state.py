@@ -59,7 +59,7 @@ def state_json(projection: Projection, *, index: str | None = None) -> Iterator[
     yield f'  "head": {json_text(projection.head)},\n'
     yield '  "indexes": ['
     before = "\n"
-    for record in _records(projection, index):
+    for record in records_of(projection, index):
         yield before
         yield from _record_json(record)
         before = ",\n"
@@ -86,7 +86,7 @@ def state_text(projection: Projection, *, index: str | None = None) -> Iterator[
     run = projection.open_run
     if run is not None:
         yield f"Held by: {plain(_holder(run))}"
-    for record in _records(projection, index):
+    for record in records_of(projection, index):
         yield ""
         yield from _record_text(record)
 
@@ -98,7 +98,7 @@ def history_text(entries: Iterable[Happening]) -> Iterator[str]:
         nothing = False
         mutation = "" if entry.mutation_id is None else f"  mutation {entry.mutation_id}"
         batch = "" if entry.batch is None else f"  batch {entry.batch}"
-        detail = "".join(f"  {name}: {_words(value)}" for name, value in entry.detail.items())
+        detail = "".join(f"  {name}: {detail_words(value)}" for name, value in entry.detail.items())
         said = f"{entry.at}  {entry.what}  {entry.target}{batch}{mutation}{detail}  run {entry.run}"
         yield f"{entry.position}  {plain(said)}"
     if nothing:
@@ -126,7 +126,7 @@ def history_json(entries: Iterable[Happening]) -> Iterator[str]:
     yield "]\n}\n" if before == "\n" else "\n  ]\n}\n"
 
 
-def _records(projection: Projection, index: str | None) -> list[TargetRecord]:
+def records_of(projection: Projection, index: str | None) -> list[TargetRecord]:
     """By target; what is in force before the history of an index that was created again."""
     chosen = [each for each in projection.targets.values() if index in (None, each.target.index)]
     return sorted(chosen, key=lambda each: (each.target, each.closed, each.number))
@@ -144,7 +144,7 @@ def _record_json(record: TargetRecord) -> Iterator[str]:
     yield f'      "counts": {json_text(_counts(record))},\n'
     yield '      "mutations": ['
     before = "\n"
-    statuses = _mutation_statuses(record)
+    statuses = mutation_statuses(record)
     for batch in record.batches:
         document = {
             "mutation_id": batch.mutation_id,
@@ -197,12 +197,12 @@ def _record_text(record: TargetRecord) -> Iterator[str]:
     history = " (history: the index was created again since)" if record.closed else ""
     yield line(f"{record.target}{pin}") + history
     yield "  " + ", ".join(f"{count:,} {status}" for status, count in _counts(record).items())
-    statuses = _mutation_statuses(record)
+    statuses = mutation_statuses(record)
     for batch in record.batches:
         yield f"  {_batch_text(batch, statuses[batch.number])}"
 
 
-def _mutation_statuses(record: TargetRecord) -> dict[int, str]:
+def mutation_statuses(record: TargetRecord) -> dict[int, str]:
     """The status of each batch by its number. One that left ids unverified is not called verified."""
     unproven = record.ids(Status.ACCEPTED, Status.PROCESSED)
     statuses: dict[int, str] = {}
@@ -224,7 +224,8 @@ def _batch_text(batch: BatchRecord, status: str) -> str:
     return plain(f"mutation {batch.mutation_id or '(no answer)'}  {status}  {batch.submitted_at}  {listed}")
 
 
-def _words(value: Any) -> str:
+def detail_words(value: Any) -> str:
+    """A value of a happening's detail, for people."""
     if isinstance(value, list | tuple):
         return ", ".join(str(each) for each in value)
     return "yes" if value is True else "no" if value is False else str(value)

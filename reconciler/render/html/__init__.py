@@ -10,5 +10,6 @@ state   the state, and the history of one id
 """
 
 from reconciler.render.html.plan import plan_page
+from reconciler.render.html.state import history_page, state_page
 
-__all__ = ["plan_page"]
+__all__ = ["history_page", "plan_page", "state_page"]

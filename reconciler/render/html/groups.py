@@ -31,7 +31,6 @@ class Group:
         others: True when further ids that begin with `prefix` have a group of their own.
         count: exact.
         examples: the first ones.
-        held: how many the page carries.
         flat: all of them are shown, there is nothing to unfold.
     """
 
@@ -41,7 +40,6 @@ class Group:
     others: bool
     count: int
     examples: tuple[str, ...]
-    held: int
     flat: bool = False
 
     @property
@@ -50,7 +48,7 @@ class Group:
         return self.count - len(self.examples)
 
 
-def groups_of(ids: IdSet, *, anchor: str, where: str, carried: Carried, key: str = "") -> Iterator[Group]:
+def groups_of(ids: IdSet, *, anchor: str, where: str, carried: Carried, searched: bool = True) -> Iterator[Group]:
     """Fold `ids`, and hand each group's to `carried`.
 
     Args:
@@ -58,7 +56,7 @@ def groups_of(ids: IdSet, *, anchor: str, where: str, carried: Carried, key: str
         anchor: begins the anchor of each group; unique on the page together with the number of its entry.
         where: says where they are, for somebody who looks for an id.
         carried: takes them.
-        key: see `ids.Entry`.
+        searched: see `ids.Entry`.
     """
     few = len(ids) <= _FLAT
     found = fold(ids, groups=1 if few else _GROUPS, examples=_FLAT if few else _EXAMPLES)
@@ -66,8 +64,8 @@ def groups_of(ids: IdSet, *, anchor: str, where: str, carried: Carried, key: str
         number = len(carried.entries)
         name = f"{anchor}-ids-{number}"
         mine = _members(ids, each, found) if carried.room else IdSet()
-        held = carried.add(name, where, mine, each.count, key=key)
-        yield Group(name, number, each.prefix, each.others, each.count, each.examples, held, few)
+        carried.add(name, where, mine, each.count, searched=searched)
+        yield Group(name, number, each.prefix, each.others, each.count, each.examples, few)
 
 
 def _members(ids: IdSet, group: Folded, found: tuple[Folded, ...]) -> IdSet:
@@ -75,5 +73,7 @@ def _members(ids: IdSet, group: Folded, found: tuple[Folded, ...]) -> IdSet:
     mine = ids.starting_with(group.prefix)
     if not group.others:
         return mine
-    longer = {each.prefix for each in found if each.prefix != group.prefix and each.prefix.startswith(group.prefix)}
+    longer = {
+        each.prefix for each in found if each.prefix != group.prefix and each.prefix.startswith(group.prefix)
+    }
     return mine - IdSet.union(mine.starting_with(prefix) for prefix in longer)

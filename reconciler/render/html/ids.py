@@ -27,6 +27,7 @@ class Entry:
         ids: of which the page carries the first `held`.
         count: how many they are, exactly.
         key: another text by which they are found, such as a mutation id; "" for none.
+        searched: the filter looks here; False where the same ids are searched elsewhere on the page.
     """
 
     anchor: str
@@ -35,48 +36,41 @@ class Entry:
     held: int
     count: int
     key: str = ""
+    searched: bool = True
 
 
 @dataclass(slots=True)
 class Carried:
-    """Collects what a page carries, as far as there is room.
-
-    Attributes:
-        room: ids that can still be taken.
-        total: ids that were offered.
-    """
+    """Collects what a page carries, as far as there is room. `room`: ids that can still be taken."""
 
     room: int = PAGE_IDS
-    total: int = 0
     entries: list[Entry] = field(default_factory=list)
 
-    @property
-    def held(self) -> int:
-        """Ids that the page carries."""
-        return sum(entry.held for entry in self.entries)
-
-    def add(self, anchor: str, where: str, ids: IdSet, count: int, *, key: str = "") -> int:
-        """Take as many of the `count` ids `ids` as there is room for, and return how many that are.
-
-        `ids` may be empty when there is no room.
-        """
+    def add(
+        self, anchor: str, where: str, ids: IdSet, count: int, *, key: str = "", searched: bool = True
+    ) -> None:
+        """Take as many of the `count` ids `ids` as there is room for. Without room `ids` may be left empty."""
         held = min(self.room, len(ids))
         self.room -= held
-        self.total += count
-        self.entries.append(Entry(anchor, where, ids if held else IdSet(), held, count, key))
-        return held
+        self.entries.append(Entry(anchor, where, ids if held else IdSet(), held, count, key, searched))
 
     def chunks(self) -> Iterator[Any]:
         """The JSON, in pieces: ASCII that holds no character which ends a script or begins a tag.
 
-        One object an entry: {"at": anchor, "where": text, "key": text, "total": count, "ids": [...]}. Texts are made
-        visible, as everywhere on the page.
+        One object an entry: at (anchor), where, key, total (count), searched, ids. Texts are made visible, as
+        everywhere on the page.
         """
         from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2, which only pages need
 
         before = "[\n"
         for entry in self.entries:
-            head = {"at": entry.anchor, "where": plain(entry.where), "key": plain(entry.key), "total": entry.count}
+            head = {
+                "at": entry.anchor,
+                "where": plain(entry.where),
+                "key": plain(entry.key),
+                "total": entry.count,
+                "searched": entry.searched,
+            }
             yield Markup(f'{before}{_inert(head)[:-1]},"ids":[')  # noqa: S704 - escaped by _inert
             ids = map(plain, islice(entry.ids, entry.held))
             comma = ""
@@ -85,7 +79,7 @@ class Carried:
                 comma = ","
             yield Markup("]}")
             before = ",\n"
-        yield Markup("\n]" if self.entries else "[]")
+        yield Markup("\n]") if self.entries else "[]"
 
 
 def _inert(value: Any) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,10 @@ _PIECE = 65_536
 def render(template: str, **values: Any) -> Iterator[str]:
     """The page that `template` makes of `values`, in pieces of ASCII; the last ends with a line feed."""
     style, script = _asset("page.css"), _asset("page.js")
-    chunks = _environment().get_template(template).generate(
-        **values, style=_raw(style), script=_raw(script), policy=_policy(style, script)
+    chunks = (
+        _environment()
+        .get_template(template)
+        .generate(**values, style=_raw(style), script=_raw(script), policy=_policy(style, script))
     )
     held: list[str] = []
     size = 0
@@ -44,6 +47,35 @@ def render(template: str, **values: Any) -> Iterator[str]:
             yield _ascii("".join(held))
             held, size = [], 0
     yield _ascii("".join(held)) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and what there is to say. `code`: it is an identifier, in the letters of one."""
+
+    name: str
+    value: str
+    code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a page comes down to. `tone`: "good", "bad" or "calm"."""
+
+    tone: str
+    badge: str
+    title: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One count. `kind`: a class of the style sheet."""
+
+    kind: str
+    symbol: str
+    name: str
+    count: int
 
 
 def count(number: int, one: str = "id", many: str = "") -> str:

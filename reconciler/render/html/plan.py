@@ -1,20 +1,21 @@
-"""A plan as a page for a reviewer: the verdict and the counts, what must be known, where, which ids, at what cost."""
+"""A plan as a page for a reviewer: verdict and counts, what must be known, where, which ids, at what cost."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.clock import timestamp
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, Summary
+from reconciler.model.target import Target
 from reconciler.render.diagnostics import worst_first
 from reconciler.render.html.groups import Group, groups_of
 from reconciler.render.html.ids import PAGE_IDS, Carried
-from reconciler.render.html.page import count, render
+from reconciler.render.html.page import Fact, Tile, Verdict, count, render
 from reconciler.render.plan_text import duration, verdict
 
 #: Bars drawn for indexes and for declarations, the longest first; the rest is one line with its count.
@@ -43,26 +44,6 @@ _KINDS = {
 
 #: What a segment of a bar may stand for: everything but what stays as it is.
 _DRAWN = tuple(kind for kind in _KINDS if kind is not ActionKind.UNCHANGED)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a plan comes down to. `tone`: "good", "bad" or "calm"."""
-
-    tone: str
-    badge: str
-    title: str
-    sentences: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One count. `kind`: a class of the style sheet."""
-
-    kind: str
-    symbol: str
-    name: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +96,7 @@ class IndexView:
     name: str
     account: str
     said: str
-    facts: tuple[tuple[str, str], ...]
+    facts: tuple[Fact, ...]
     prefixes: tuple[tuple[str, str, str], ...]
     declarations: tuple[DeclarationView, ...]
     open: bool
@@ -185,7 +166,8 @@ def _weight(index: IndexPlan) -> int:
 def _verdict(plan: Plan) -> Verdict:
     summary = plan.summary
     sending = [each for each in plan.indexes if each.summary.sends]
-    title = f"{count(summary.sends)} to delete from {count(len(sending), 'index', 'indexes')}"
+    where = count(len(sending), "index", "indexes")
+    title = f"{count(summary.sends)} to delete in {where}"
     if not summary.sends:
         kinds = (ActionKind.ALREADY_ABSENT, ActionKind.RELEASE, ActionKind.CONFIRM, ActionKind.BLOCKED)
         rest = ", ".join(_said(summary, kinds))
@@ -202,7 +184,9 @@ def _verdict(plan: Plan) -> Verdict:
     if plan.applyable and plan.changes:
         return Verdict("calm", "Ready to apply", title, ())
     first, *more = verdict(plan)
-    return Verdict("calm" if summary.confirm or summary.blocked else "good", "Nothing to apply", first, tuple(more))
+    return Verdict(
+        "calm" if summary.confirm or summary.blocked else "good", "Nothing to apply", first, tuple(more)
+    )
 
 
 def _said(summary: Summary, kinds: Sequence[ActionKind] = _DRAWN) -> Iterator[str]:
@@ -245,7 +229,7 @@ def _bars(rows: Sequence[tuple[str, str, str, str, Summary]]) -> tuple[list[Bar]
     return drawn, more
 
 
-def _index_bars(busy: Sequence[IndexPlan], anchors: dict[object, str]) -> tuple[list[Bar], str]:
+def _index_bars(busy: Sequence[IndexPlan], anchors: Mapping[Target, str]) -> tuple[list[Bar], str]:
     names = Counter(each.target.index for each in busy)
     rows = []
     for each in busy:
@@ -307,33 +291,35 @@ def _action(index: IndexPlan, action: Action, anchor: str, carried: Carried) -> 
     what = _KINDS[action.kind][2]
     where = f"{action.kind.symbol} {_KINDS[action.kind][1]} \N{MIDDLE DOT} {index.target.index}"
     groups = groups_of(action.ids, anchor=anchor, where=where, carried=carried)
-    return ActionView(
-        action.kind.value, action.kind.symbol, len(action.ids), what, action.reason, tuple(groups)
-    )
+    return ActionView(action.kind.value, action.kind.symbol, len(action.ids), what, action.reason, tuple(groups))
 
 
-def _index_facts(plan: Plan, index: IndexPlan) -> Iterator[tuple[str, str]]:
-    yield "Account", index.target.account_id
-    yield "Created on", index.created_on or "not seen yet"
+def _index_facts(plan: Plan, index: IndexPlan) -> Iterator[Fact]:
+    summary = index.summary
+    yield Fact("Account", index.target.account_id, code=True)
+    yield Fact("Created on", index.created_on or "not seen yet", code=index.created_on is not None)
     if index.observed_created_on is not None:
-        yield "Created again", f"{index.observed_created_on}, as read for this plan"
-    yield "Live vectors", "not read" if index.live_count is None else f"{index.live_count:,}"
-    if index.summary.sends:
-        yield (
-            "Share to delete",
-            "not checked" if index.percent is None else f"{index.percent:.2f} % of the live vectors",
-        )
+        yield Fact("Created again on, as read for this plan", index.observed_created_on, code=True)
+    yield Fact("Live vectors", "not read" if index.live_count is None else f"{index.live_count:,}")
+    if summary.sends:
+        share = "not checked" if index.percent is None else f"{index.percent:.2f} % of the live vectors"
+        yield Fact("Share to delete", share)
     if limits := plan.limits.get(index.target.index):
-        yield "Limits", ", ".join(f"{name} {value:,g}" for name, value in sorted(limits.items()))
-    yield "Delete requests", f"{index.summary.requests:,}"
+        yield Fact("Limits", _limits(limits))
+    yield Fact("Delete requests", f"{summary.requests:,}")
     if index.read_by:
-        yield "Read by", f"{index.read_by}, in {count(index.read_requests, 'request')}"
+        yield Fact("Read by", f"{index.read_by}, in {count(index.read_requests, 'request')}")
     if index.kept:
-        yield "Kept", f"{count(index.kept)} matched by a prefix, but a keep protects them: not sent"
-    if index.summary.already_absent and not index.summary.sends:
-        yield "Proof", "one batch of what was found absent is sent: what is read after it is proof for all of them"
-    if index.summary.unchanged:
-        yield "Unchanged", f"{count(index.summary.unchanged)} verified absent"
+        yield Fact("Kept", f"{count(index.kept)} matched by a prefix and protected by a keep: not sent")
+    if summary.already_absent and not summary.sends:
+        said = "one batch of what was found absent is sent: what is read after it is proof for all of them"
+        yield Fact("Proof", said)
+    if summary.unchanged:
+        yield Fact("Unchanged", f"{count(summary.unchanged)} verified absent")
+
+
+def _limits(limits: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:,g}" for name, value in sorted(limits.items()))
 
 
 def _row(index: IndexPlan) -> tuple[str, str, str, str]:
@@ -378,24 +364,22 @@ def _why(plan: Plan, only: str | None) -> str:
     return "" if only is None else "it is narrowed to one index, so it must be saved with plan --out first"
 
 
-def _facts(
-    plan: Plan, *, tool_version: str, created_at: datetime, planfile: str, digest: str
-) -> Iterator[tuple[str, str]]:
-    yield "Made", f"{timestamp(created_at)} by reconciler {tool_version}"
+def _facts(plan: Plan, *, tool_version: str, created_at: datetime, planfile: str, digest: str) -> Iterator[Fact]:
+    yield Fact("Made", f"{timestamp(created_at)} by reconciler {tool_version}")
     if planfile:
-        yield "Plan file", planfile
+        yield Fact("Plan file, the complete list", planfile, code=True)
     if digest:
-        yield "Its SHA-256", digest
+        yield Fact("SHA-256 of the plan file", digest, code=True)
     if plan.state.lineage:
-        yield "State", f"lineage {plan.state.lineage}"
-        yield "State head", f"{plan.state.position}:{plan.state.head}"
+        yield Fact("Lineage of the state", plan.state.lineage, code=True)
+        yield Fact("Head of the state", f"{plan.state.position}:{plan.state.head}", code=True)
     else:
-        yield "State", "none: planned from empty"
-    yield "Live indexes", _observed(plan)
+        yield Fact("State", "none: planned from empty")
+    yield Fact("Live indexes", _observed(plan))
     if limits := plan.limits.get("*"):
-        yield "Limits of the whole plan", ", ".join(f"{name} {value:,g}" for name, value in sorted(limits.items()))
+        yield Fact("Limits of the whole plan", _limits(limits))
     if not plan.complete:
-        yield "Complete", "no: narrowed to one index, or a prefix was never listed"
+        yield Fact("Complete", "no: narrowed to one index, or a prefix was never listed")
 
 
 def _observed(plan: Plan) -> str:
@@ -403,4 +387,3 @@ def _observed(plan: Plan) -> str:
         return "not read: planned from the manifests and the state alone"
     asked = sum(each.read_requests for each in plan.indexes)
     return f"read, in {count(asked, 'request')}" if asked else "read"
-

@@ -139,19 +139,22 @@
   let flat = null;
   let before = { text: "", hits: null };
 
-  // All ids and keys, in one row; `owner` says where each belongs, `place` which it is there (-1: the key).
+  // All ids and keys that are searched, in one row; `owner` says where each belongs, `place` which it is there (-1: the key).
   function flatten() {
     const texts = [];
     const owner = [];
     const place = [];
-    const keys = carried().map((each, i) => [each.key, i, -1]).filter(([key]) => key);
-    const all = keys.concat(carried().flatMap((each, i) => each.ids.map((id, j) => [id, i, j])));
-    for (const [text, i, j] of all) {
+    function add(text, i, j) {
       texts.push(text.toLowerCase());
       owner.push(i);
       place.push(j);
     }
-    return { texts, owner, place };
+    carried().forEach((each, i) => each.searched && each.key && add(each.key, i, -1));
+    carried().forEach((each, i) => each.searched && each.ids.forEach((id, j) => add(id, i, j)));
+    const searched = carried().filter((each) => each.searched);
+    const total = searched.reduce((sum, each) => sum + each.total, 0);
+    const held = searched.reduce((sum, each) => sum + each.ids.length, 0);
+    return { texts, owner, place, held, total, keys: texts.length - held };
   }
 
   function search(text) {
@@ -195,11 +198,11 @@
       return;
     }
     const matching = search(text);
-    const carrying = carried().reduce((sum, each) => sum + each.ids.length, 0);
-    const missing = carried().reduce((sum, each) => sum + each.total, 0) - carrying;
+    const missing = flat.total - flat.held;
     const matched = matching.length === 1 ? "1 match" : `${number(matching.length)} matches`;
-    const rest = missing ? ` ${ids(missing)} more were not searched: this page does not carry them.` : "";
-    found.textContent = `${matched} among ${ids(carrying)}.${rest}`;
+    const keys = flat.keys ? ` and ${number(flat.keys)} ${flat.keys === 1 ? "mutation" : "mutations"}` : "";
+    const rest = missing ? ` ${number(missing)} more ids were not searched: this page does not carry them.` : "";
+    found.textContent = `${matched} among ${ids(flat.held)}${keys}.${rest}`;
     if (matching.length) pages(hits, matching.length, (i) => result(matching[i], text));
     else hits.replaceChildren();
   }
