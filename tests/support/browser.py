@@ -66,7 +66,15 @@ class Browser:
         # High numbers, so that putting one in its place cannot close the other.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (to_read, from_write)]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PUT_PIPES, *map(str, ends), find(), *FLAGS, f"--user-data-dir={folder / 'profile'}"],
+            [
+                sys.executable,
+                "-c",
+                _PUT_PIPES,
+                *map(str, ends),
+                find(),
+                *FLAGS,
+                f"--user-data-dir={folder / 'profile'}",
+            ],
             pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -201,7 +209,9 @@ class Page:
 
     def texts(self, selector: str) -> list[str]:
         """What is seen of each element that matches."""
-        found: list[str] = self.run(f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)")
+        found: list[str] = self.run(
+            f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText)"
+        )
         return found
 
     def press(self, key: str, *, shift: bool = False) -> None:

@@ -34,7 +34,7 @@ _PROBLEMS = 30
 _KINDS = {
     ActionKind.DELETE: ("To delete", "to delete", "to delete"),
     ActionKind.RESEND: ("To send again", "to send again", "to send again, an earlier outcome is unknown"),
-    ActionKind.REAPPEARED: ("Reappeared", "reappeared", "to delete again, present although they were deleted"),
+    ActionKind.REAPPEARED: ("Reappeared", "reappeared", "to delete again, present although deleted before"),
     ActionKind.CONFIRM: ("Waiting", "waiting", "waiting for confirmation, nothing to send"),
     ActionKind.ALREADY_ABSENT: ("Already absent", "already absent", "found absent already"),
     ActionKind.RELEASE: ("To release", "to release", "to release, no longer enforced"),

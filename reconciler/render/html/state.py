@@ -24,7 +24,7 @@ _OPEN = 20
 
 #: Statuses of ids that are not proven absent and did not come back, with what they mean.
 _OPEN_STATUSES = {
-    Status.UNRESOLVED: "sent, and no answer is known: the next apply sends them again",
+    Status.UNRESOLVED: "sent without a known answer, for the next apply to send again",
     Status.ACCEPTED: "accepted, not known to be processed",
     Status.PROCESSED: "processed, not found absent yet",
 }
@@ -182,7 +182,7 @@ def _verdict(projection: Projection, counts: Mapping[Status, int]) -> Verdict:
 
 
 def _back(records: Sequence[TargetRecord], carried: Carried) -> Iterator[IndexIds]:
-    what = {Status.REAPPEARED: "present again: the next apply deletes them again"}
+    what = {Status.REAPPEARED: "present again, for the next apply to delete"}
     return _index_ids("back", what, records, carried)
 
 

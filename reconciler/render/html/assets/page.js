@@ -24,11 +24,12 @@
   // A list of `length` rows, ROWS at a time; `row(i)` makes the content of the i-th as an array of nodes.
   function pages(host, length, row) {
     const list = make("ol", "ids");
-    const bar = make("nav", "pages");
+    const bar = make("div", "pages");
     const back = make("button", "", "Previous");
     const forth = make("button", "", "Next");
     const where = make("span", "note");
     let first = 0;
+    bar.setAttribute("role", "group");
     bar.setAttribute("aria-label", "Pages of ids");
     back.type = forth.type = "button";
     where.setAttribute("role", "status");
