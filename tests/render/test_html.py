@@ -18,7 +18,7 @@ from reconciler.model.diagnostic import error, refusal
 from reconciler.model.idset import IdSet
 from reconciler.model.plan import Action, ActionKind, Cost, Plan
 from reconciler.model.tombstones import Projection
-from reconciler.render.escape import plain
+from reconciler.render.escape import item, plain
 from reconciler.render.html import history_page
 from reconciler.state.history import HistoryEntry
 from support.pages import (
@@ -39,7 +39,7 @@ from support.pages import (
 )
 
 #: As many texts, each as long as what is seen of the hostile one in its place, and in the same order when sorted.
-PLAIN = tuple(f"{sorted(HOSTILE).index(text):02d}".ljust(len(plain(text)), "x") for text in HOSTILE)
+PLAIN = tuple(f"{sorted(HOSTILE).index(text):02d}".ljust(len(item(text)), "x") for text in HOSTILE)
 
 
 def carried(page: str) -> list[dict]:
@@ -89,7 +89,7 @@ def test_hostile_texts_make_no_element_and_no_attribute(make) -> None:
 def test_a_hostile_text_is_on_the_page_and_readable(text: str) -> None:
     page = plan_html(strange_plan(HOSTILE))
     assert plain(text) in words(page)
-    assert plain(text) in {each for entry in carried(page) for each in entry["ids"]}
+    assert item(text) in {each for entry in carried(page) for each in entry["ids"]}
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,9 @@ def test_what_came_back_names_the_mutation_that_sent_it_last() -> None:
 def test_the_history_of_one_id_is_a_page_too(golden: Callable[[str, str], None]) -> None:
     at = "2026-11-22T12:00:00.000Z"
     entries = [
-        HistoryEntry(3, at, "run-1", "intent", target("docs"), 1, None, {"attempt": 1, "reasons": ["GDPR", "<i>"]}),
+        HistoryEntry(
+            3, at, "run-1", "intent", target("docs"), 1, None, {"attempt": 1, "reasons": ["GDPR", "<i>"]}
+        ),
         HistoryEntry(4, at, "run-1", "accepted", target("docs"), 1, "8e2f1c53-" + "7" * 60, {"final": False}),
         HistoryEntry(9, at, "run-2", "reappeared", target("docs"), detail={"how": "two\n::error::lines"}),
     ]

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,10 @@ _ANSWER_SECONDS = 60.0
 
 def find() -> str:
     """The path of a Chromium. Skips the test where there is none."""
-    for name in NAMES:
-        if path := program(name):
-            return path
-    unavailable("chromium is not installed")
+    found = next(filter(None, map(program, NAMES)), None)
+    if found is None:
+        unavailable("chromium is not installed")
+    return found
 
 
 class Browser:
@@ -167,6 +167,7 @@ class Page:
     Attributes:
         complaints: what the browser said against it: violations of its policy, exceptions, console errors.
         requests: the addresses of everything it asked for, the page itself first.
+        strict: whoever opened it takes complaints for a failure.
     """
 
     def __init__(self, browser: Browser, session: str, target: str) -> None:
@@ -174,6 +175,7 @@ class Page:
         self._session = session
         self._target = target
         self.loaded = False
+        self.strict = True
         self.complaints: list[str] = []
         self.requests: list[str] = []
 
@@ -233,11 +235,11 @@ class Page:
         """Wait until everything that was set off has run, and has been drawn."""
         self.run("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
 
-    def accessible(self) -> list[dict[str, Any]]:
+    def accessible(self) -> list[dict[str, str]]:
         """What a screen reader is told: the nodes that are not ignored, in order, with role and name."""
         nodes = self.call("Accessibility.getFullAXTree")["nodes"]
         return [
-            {"role": node["role"]["value"], "name": node.get("name", {}).get("value", ""), **node}
+            {"role": node["role"]["value"], "name": node.get("name", {}).get("value", "")}
             for node in nodes
             if not node["ignored"]
         ]
@@ -257,8 +259,3 @@ class Page:
     def close(self) -> None:
         """Leave the page."""
         self._browser.call("Target.closeTarget", targetId=self._target)
-
-
-def only_file(requests: Sequence[str]) -> bool:
-    """True when a page asked for itself alone."""
-    return len(requests) == 1 and requests[0].startswith("file:///")

@@ -63,7 +63,7 @@ def groups_of(ids: IdSet, *, anchor: str, where: str, carried: Carried, searched
     for each in found:
         number = len(carried.entries)
         name = f"{anchor}-ids-{number}"
-        mine = _members(ids, each, found) if carried.room else IdSet()
+        mine = _members(ids, each, found) if carried.room(searched=searched) else IdSet()
         carried.add(name, where, mine, each.count, searched=searched)
         yield Group(name, number, each.prefix, each.others, each.count, each.examples, few)
 

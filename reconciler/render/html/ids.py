@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from reconciler.model.idset import IdSet
-from reconciler.render.escape import plain
+from reconciler.render.escape import item, plain
 
 #: Ids that a page carries at most. Beyond that it grows past what a browser searches at every key.
 PAGE_IDS = 100_000
@@ -39,19 +39,27 @@ class Entry:
     searched: bool = True
 
 
-@dataclass(slots=True)
 class Carried:
-    """Collects what a page carries, as far as there is room. `room`: ids that can still be taken."""
+    """Collects what a page carries, as far as there is room.
 
-    room: int = PAGE_IDS
-    entries: list[Entry] = field(default_factory=list)
+    Args:
+        limit: ids at most; a tenth as many again that are not searched here.
+    """
+
+    def __init__(self, limit: int = PAGE_IDS) -> None:
+        self.entries: list[Entry] = []
+        self._room = {True: limit, False: limit // 10}
+
+    def room(self, *, searched: bool = True) -> int:
+        """Ids that can still be taken."""
+        return self._room[searched]
 
     def add(
         self, anchor: str, where: str, ids: IdSet, count: int, *, key: str = "", searched: bool = True
     ) -> None:
         """Take as many of the `count` ids `ids` as there is room for. Without room `ids` may be left empty."""
-        held = min(self.room, len(ids))
-        self.room -= held
+        held = min(self._room[searched], len(ids))
+        self._room[searched] -= held
         self.entries.append(Entry(anchor, where, ids if held else IdSet(), held, count, key, searched))
 
     def chunks(self) -> Iterator[Any]:
@@ -72,7 +80,7 @@ class Carried:
                 "searched": entry.searched,
             }
             yield Markup(f'{before}{_inert(head)[:-1]},"ids":[')  # noqa: S704 - escaped by _inert
-            ids = map(plain, islice(entry.ids, entry.held))
+            ids = map(item, islice(entry.ids, entry.held))
             comma = ""
             while chunk := list(islice(ids, _IDS_A_CHUNK)):
                 yield Markup(f"{comma}{_inert(chunk)[1:-1]}")  # noqa: S704 - as above

@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler.render.escape import plain
+from reconciler.render.escape import item, plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -139,5 +139,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"count": count, "number": lambda number: f"{number:,}", "moment": moment}
+    made.filters |= {"count": count, "item": item, "moment": moment, "number": lambda number: f"{number:,}"}
     return made

@@ -16,6 +16,7 @@ from reconciler.render.diagnostics import worst_first
 from reconciler.render.html.groups import Group, groups_of
 from reconciler.render.html.ids import PAGE_IDS, Carried
 from reconciler.render.html.page import Fact, Tile, Verdict, count, render
+from reconciler.render.plan_rows import COUNTED
 from reconciler.render.plan_text import duration, verdict
 
 #: Bars drawn for indexes and for declarations, the longest first; the rest is one line with its count.
@@ -30,20 +31,17 @@ _OPEN = 3
 #: Diagnostics that stand open; the rest, never worse than these, is folded.
 _PROBLEMS = 30
 
-#: A kind in the table of counts, next to a count, and said of the ids of one action.
-_KINDS = {
-    ActionKind.DELETE: ("To delete", "to delete", "to delete"),
-    ActionKind.RESEND: ("To send again", "to send again", "to send again, an earlier outcome is unknown"),
-    ActionKind.REAPPEARED: ("Reappeared", "reappeared", "to delete again, present although deleted before"),
-    ActionKind.CONFIRM: ("Waiting", "waiting", "waiting for confirmation, nothing to send"),
-    ActionKind.ALREADY_ABSENT: ("Already absent", "already absent", "found absent already"),
-    ActionKind.RELEASE: ("To release", "to release", "to release, no longer enforced"),
-    ActionKind.BLOCKED: ("Blocked", "blocked", "blocked"),
-    ActionKind.UNCHANGED: ("Unchanged", "unchanged", "verified absent, unchanged"),
+#: What is said of the ids of one action, where that is more than how its kind is counted.
+_WHAT = {
+    ActionKind.RESEND: "to send again, an earlier outcome is unknown",
+    ActionKind.REAPPEARED: "to delete again, present although deleted before",
+    ActionKind.CONFIRM: "waiting for confirmation, nothing to send",
+    ActionKind.ALREADY_ABSENT: "found absent already",
+    ActionKind.RELEASE: "to release, no longer enforced",
 }
 
 #: What a segment of a bar may stand for: everything but what stays as it is.
-_DRAWN = tuple(kind for kind in _KINDS if kind is not ActionKind.UNCHANGED)
+_DRAWN = tuple(kind for kind in COUNTED if kind is not ActionKind.UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +188,11 @@ def _verdict(plan: Plan) -> Verdict:
 
 
 def _said(summary: Summary, kinds: Sequence[ActionKind] = _DRAWN) -> Iterator[str]:
-    return (f"{number:,} {_KINDS[kind][1]}" for kind in kinds if (number := summary.of(kind)))
+    return (f"{number:,} {COUNTED[kind]}" for kind in kinds if (number := summary.of(kind)))
 
 
 def _tiles(summary: Summary) -> list[Tile]:
-    return [Tile(kind.value, kind.symbol, words[0], summary.of(kind)) for kind, words in _KINDS.items()]
+    return [Tile(kind.value, kind.symbol, words.capitalize(), summary.of(kind)) for kind, words in COUNTED.items()]
 
 
 def _severities(problems: Sequence[Diagnostic]) -> str:
@@ -288,10 +286,17 @@ def _matched(found: int | None) -> str:
 
 
 def _action(index: IndexPlan, action: Action, anchor: str, carried: Carried) -> ActionView:
-    what = _KINDS[action.kind][2]
-    where = f"{action.kind.symbol} {_KINDS[action.kind][1]} \N{MIDDLE DOT} {index.target.index}"
+    counted = COUNTED[action.kind]
+    where = f"{action.kind.symbol} {counted} \N{MIDDLE DOT} {index.target.index}"
     groups = groups_of(action.ids, anchor=anchor, where=where, carried=carried)
-    return ActionView(action.kind.value, action.kind.symbol, len(action.ids), what, action.reason, tuple(groups))
+    return ActionView(
+        action.kind.value,
+        action.kind.symbol,
+        len(action.ids),
+        _WHAT.get(action.kind, counted),
+        action.reason,
+        tuple(groups),
+    )
 
 
 def _index_facts(plan: Plan, index: IndexPlan) -> Iterator[Fact]:
