@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from reconciler.render.escape import plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FORMATS = ("text", "json", "markdown", "github", "gitlab")
+FORMATS = ("text", "json", "markdown", "github", "gitlab", "html")
 
 #: GitHub drops the summary of a step that is larger, all of it.
 SUMMARY_BYTES = 1024 * 1024
@@ -99,6 +99,8 @@ def present(shown: Presented, form: str) -> None:
         from reconciler.render.gitlab import terraform_report  # noqa: PLC0415 - as below
 
         output.tell(terraform_report(plan))
+    elif form == "html":
+        output.write(_page(shown))
     else:
         show_plan(plan, verbose=shown.verbose)
 
@@ -128,6 +130,21 @@ def _markdown(shown: Presented, most: int | None = None) -> str:
     limit = shown.max_bytes or plan_markdown.DEFAULT_BYTES
     limit = limit if most is None else min(limit, most)
     return plan_markdown.document(shown.saved.plan, origin, max_bytes=limit, verbose=shown.verbose)
+
+
+def _page(shown: Presented) -> Iterator[str]:
+    from reconciler.render.html import plan_page  # noqa: PLC0415 - as above
+
+    saved = shown.saved
+    return plan_page(
+        saved.plan,
+        tool_version=saved.tool_version,
+        created_at=saved.created_at,
+        paths=saved.paths,
+        only=saved.only,
+        planfile=shown.path,
+        digest=shown.sha256,
+    )
 
 
 def _github(shown: Presented) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
@@ -64,4 +65,49 @@ def test_a_page_reaches_a_terminal_that_knows_only_ascii(process, applied):
     running = process("state", "show", "--format", "html", env=environment)
     out, err = running.popen.communicate(timeout=30)
     assert (running.popen.returncode, err) == (0, b"")
-    assert b"&#26085;&#26412;" in out
+    assert b"\\u65e5\\u672c" in out
+
+
+@pytest.fixture
+def saved(cli, project):
+    """A saved plan."""
+    project.declare(ODD)
+    assert cli("plan", "--out", "p.json").code == 0
+    return project.folder / "p.json"
+
+
+def test_a_plan_is_a_page_and_the_commands_around_it_say_what_they_always_say(cli, project):
+    project.declare(ODD)
+    ended, text = cli("plan", "--format", "html"), cli("plan")
+    assert (ended.code, ended.err) == (0, text.err)
+    fingerprint = cli("plan", "--format", "json").json["fingerprint"]
+    assert f"reconciler apply --expect {fingerprint}" in ended.out
+    assert ended.out.isascii()
+
+
+def test_a_saved_plan_is_the_same_page_with_its_file_and_the_digest_of_that(cli, saved):
+    digest = hashlib.sha256(saved.read_bytes()).hexdigest()
+    shown = cli("show", "p.json", "--format", "html")
+    assert shown.code == 0
+    assert f"<code>{digest}</code>" in shown.out
+    assert "reconciler apply p.json --expect sha256:" in shown.out
+    made = cli("plan", "--out", "p.json", "--format", "html")
+    again = cli("show", "p.json", "--format", "html")
+    assert made.out == again.out
+
+
+def test_manifests_that_cannot_be_used_are_a_page_that_says_why(cli, project):
+    project.declare(ODD, more="unknown: 1\n")
+    ended = cli("plan", "--format", "html")
+    assert ended.code == 1
+    assert "The manifests cannot be used: there is no plan" in ended.out
+    assert "unknown" in ended.out
+
+
+def test_exit_codes_do_not_depend_on_the_format(cli, project):
+    project.declare(ODD)
+    assert cli("plan", "--format", "html", "--detailed-exitcode").code == 2
+    project.declare(ODD, keep=["doc-1"])
+    ended = cli("plan", "--format", "html")
+    assert ended.code == 3
+    assert "Refused" in ended.out

@@ -12,7 +12,7 @@ from reconciler.clock import timestamp
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, Summary
 from reconciler.model.target import Target
-from reconciler.render.diagnostics import worst_first
+from reconciler.render.findings import findings
 from reconciler.render.html.groups import Group, groups_of
 from reconciler.render.html.ids import PAGE_IDS, Carried
 from reconciler.render.html.page import Fact, Tile, Verdict, count, render
@@ -127,7 +127,7 @@ def plan_page(
     shown = {each.target for each in busy[:_SECTIONS]}
     sections = [each for each in plan.indexes if each.target in shown]
     anchors = {each.target: f"index-{number}" for number, each in enumerate(sections, 1)}
-    problems = worst_first(plan.diagnostics)
+    problems = findings(plan)
     return render(
         "plan.html",
         verdict=_verdict(plan),

@@ -62,7 +62,10 @@ class IndexIds:
 
 @dataclass(frozen=True, slots=True)
 class MutationView:
-    """A row of the timeline. Times RFC 3339, "" while there is none; `since` of a status that has no column."""
+    """A row of the timeline. Times are "" while there is none; `since` is of a status that has no column.
+
+    `example` is the first of its ids.
+    """
 
     anchor: str
     entry: int
@@ -75,6 +78,7 @@ class MutationView:
     processed: str
     verified: str
     count: int
+    example: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +302,7 @@ def _mutation(
         moment(batch.processed_at),
         moment(batch.settled_at) if status == Status.VERIFIED else "",
         len(ids),
+        next(iter(ids), ""),
     )
 
 
