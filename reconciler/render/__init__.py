@@ -8,4 +8,5 @@ plan_text    a plan for a terminal
 state        the state, and the history of one id, as text and JSON
 notices      sinks for what happens during a run: JSON lines, plain lines, a live display
 summary      what came of a run
+html         a plan, the state and the history of one id as pages, each one self-contained file
 """

@@ -36,6 +36,9 @@ FLAGS = (
     "--disable-sync",
     "--disable-default-apps",
     "--disable-extensions",
+    "--disable-renderer-backgrounding",
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
     "--hide-scrollbars",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
@@ -132,6 +135,8 @@ class Browser:
         page = self._pages[session] = Page(self, session, target)
         for domain in ("Page", "Runtime", "Log", "Network", "DOM", "Accessibility"):
             page.call(f"{domain}.enable")
+        page.call("Page.bringToFront")
+        page.call("Emulation.setFocusEmulationEnabled", enabled=True)
         mobile = width < 500
         page.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile
