@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.model.diagnostic import error, refusal
 from reconciler.model.idset import IdSet
-from reconciler.model.plan import Action, ActionKind, Cost, Plan
+from reconciler.model.plan import Action, ActionKind, ActionSource, Cost, Plan
 from reconciler.model.tombstones import Projection
 from reconciler.render.escape import item, plain
 from reconciler.render.html import history_page
@@ -164,6 +164,30 @@ def test_thousands_of_indexes_are_counted_and_none_is_left_out() -> None:
     assert "and 975 more with 975 ids" in words(page)
     for index in indexes:
         assert f"<code>{index.target.index}</code>" in page
+    assert sorted(each for entry in carried(page) for each in entry["ids"]) == sorted(
+        f"id-{n}" for n in range(1000)
+    )
+    for entry in carried(page):
+        assert f'id="{entry["at"]}"' in page
+
+
+def test_thousands_of_declarations_are_counted_and_none_is_left_out() -> None:
+    actions = [
+        Action(ActionKind.DELETE, "new", (ActionSource("m.yaml", n, ""),), IdSet.of([f"id-{n}"]))
+        for n in range(1000)
+    ]
+    page = plan_html(plan_of(index_plan(target("docs"), *actions)))
+    assert "800 other declarations" in words(page)
+    assert "800 ids to delete new" in words(page)
+    assert len([each for entry in carried(page) for each in entry["ids"]]) == 1000
+
+
+def test_what_is_wrong_a_thousand_times_is_counted() -> None:
+    many = tuple(refusal("r", f"refused {n}") for n in range(2000))
+    said = words(plan_html(replace(ordinary(), diagnostics=many)))
+    assert said.count("refused ") == 500
+    assert "and more: 1,970 refusals, 1 warning" in said
+    assert "and 1,500 refusals, 1 warning, which the JSON plan lists" in said
 
 
 def test_the_command_carries_out_exactly_this_plan() -> None:
@@ -203,7 +227,7 @@ def test_the_worst_comes_first_and_too_many_problems_are_folded_and_counted() ->
     many = [refusal("r", f"refused {n}") for n in range(40)] + [error("e", "broken")]
     page = plan_html(replace(ordinary(), diagnostics=tuple(many)))
     said = words(page)
-    assert said.index("broken") < said.index("refused 0") < said.index("and 11 more: 11 refusals")
+    assert said.index("broken") < said.index("refused 0") < said.index("and more: 11 refusals")
 
 
 def test_the_cost_is_told_in_requests_and_time() -> None:

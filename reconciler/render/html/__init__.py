@@ -3,6 +3,7 @@
 page    what holds for every page: escaping, the Content-Security-Policy, ASCII
 ids     the ids that a page carries for its filter
 groups  ids folded by what they begin with
+charts  how much happens where, as bars
 plan    a plan
 state   the state, and the history of one id
 

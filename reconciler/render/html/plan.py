@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.clock import timestamp
 from reconciler.model.diagnostic import Diagnostic
+from reconciler.model.idset import IdSet
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, Summary
-from reconciler.model.target import Target
 from reconciler.render.findings import findings
+from reconciler.render.html.charts import declaration_bars, index_bars, listed, place_of, said
 from reconciler.render.html.groups import Group, groups_of
 from reconciler.render.html.ids import PAGE_IDS, Carried
 from reconciler.render.html.page import Fact, Tile, Verdict, count, render
 from reconciler.render.plan_rows import COUNTED
 from reconciler.render.plan_text import duration, verdict
-
-#: Bars drawn for indexes and for declarations, the longest first; the rest is one line with its count.
-_BARS = 25
 
 #: Indexes with a section of their own, those with most ids first; the rest are rows of a table.
 _SECTIONS = 200
@@ -28,8 +26,12 @@ _SECTIONS = 200
 #: Sections that stand open: more of them hide one another.
 _OPEN = 3
 
-#: Diagnostics that stand open; the rest, never worse than these, is folded.
+#: Diagnostics that stand open; more, never worse than these, are folded; the rest is counted.
 _PROBLEMS = 30
+_FOLDED_PROBLEMS = 500
+
+#: Sets of declarations of one index that are shown by themselves, those with most ids; the rest is one.
+_DECLARATIONS = 200
 
 #: What is said of the ids of one action, where that is more than how its kind is counted.
 _WHAT = {
@@ -39,31 +41,6 @@ _WHAT = {
     ActionKind.ALREADY_ABSENT: "found absent already",
     ActionKind.RELEASE: "to release, no longer enforced",
 }
-
-#: What a segment of a bar may stand for: everything but what stays as it is.
-_DRAWN = tuple(kind for kind in COUNTED if kind is not ActionKind.UNCHANGED)
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of a bar, in percent of its whole width."""
-
-    kind: str
-    x: str
-    width: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A line of a chart. `said`: its parts in words; `anchor`: of the section about it, "" for none."""
-
-    name: str
-    note: str
-    anchor: str
-    total: int
-    share: str
-    segments: tuple[Segment, ...]
-    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +57,11 @@ class ActionView:
 
 @dataclass(frozen=True, slots=True)
 class DeclarationView:
-    """Where ids come from, and what happens to them."""
+    """Where ids come from, and what happens to them. `others`: it stands for so many sets of declarations."""
 
     places: tuple[tuple[str, str], ...]
     actions: tuple[ActionView, ...]
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +76,17 @@ class IndexView:
     prefixes: tuple[tuple[str, str, str], ...]
     declarations: tuple[DeclarationView, ...]
     open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """A row of the table of indexes without a section."""
+
+    anchor: str
+    name: str
+    account: str
+    said: str
+    unchanged: str
 
 
 def plan_page(
@@ -133,15 +122,19 @@ def plan_page(
         verdict=_verdict(plan),
         tiles=_tiles(plan.summary),
         problems=problems[:_PROBLEMS],
-        more_problems=problems[_PROBLEMS:],
+        more_problems=problems[_PROBLEMS:_FOLDED_PROBLEMS],
         more_counts=_severities(problems[_PROBLEMS:]),
-        index_bars=_index_bars(busy, anchors),
-        declaration_bars=_declaration_bars(plan),
+        left_problems=_severities(problems[_FOLDED_PROBLEMS:]),
+        index_bars=index_bars(busy, anchors),
+        declaration_bars=declaration_bars(plan),
         errored=plan.errored,
         sections=(
             _section(plan, each, anchors[each.target], carried, unfold=len(sections) <= _OPEN) for each in sections
         ),
-        rest=[_row(each) for each in plan.indexes if each.target not in shown],
+        rest_count=len(plan.indexes) - len(sections),
+        rest=(
+            _row(number, each, carried) for number, each in enumerate(plan.indexes, 1) if each.target not in shown
+        ),
         rest_of_many=len(busy) > _SECTIONS,
         cost=_cost(plan),
         command=_command(plan, paths, only, planfile),
@@ -151,14 +144,14 @@ def plan_page(
         fingerprint=plan.fingerprint,
         digest=digest,
         limit=limit,
-        total=0 if plan.errored else sum(len(action.ids) for each in sections for action in each.actions),
+        total=0 if plan.errored else sum(len(action.ids) for _, action in plan.actions()),
         carried=carried,
     )
 
 
 def _weight(index: IndexPlan) -> int:
     """How much there is to see: ids that something happens to; a prefix without ids is worth a look too."""
-    return sum(index.summary.of(kind) for kind in _DRAWN) or len(index.prefixes)
+    return listed(index.summary) or len(index.prefixes)
 
 
 def _verdict(plan: Plan) -> Verdict:
@@ -168,27 +161,23 @@ def _verdict(plan: Plan) -> Verdict:
     title = f"{count(summary.sends)} to delete in {where}"
     if not summary.sends:
         kinds = (ActionKind.ALREADY_ABSENT, ActionKind.RELEASE, ActionKind.CONFIRM, ActionKind.BLOCKED)
-        rest = ", ".join(_said(summary, kinds))
+        rest = ", ".join(said(summary, kinds))
         title = f"Nothing to delete{f': {rest}' if rest else ''}"
     if plan.errored:
-        said = "What could be read is not all that is declared, so nothing is planned and nothing can be applied."
-        return Verdict("bad", "Error", "The manifests cannot be used: there is no plan", (said,))
+        why = "What could be read is not all that is declared, so nothing is planned and nothing can be applied."
+        return Verdict("bad", "Error", "The manifests cannot be used: there is no plan", (why,))
     if plan.refused:
-        said = "All of this was planned, but a limit or a keep forbids it: apply would send nothing."
-        return Verdict("bad", "Refused", title, (said,))
+        why = "All of this was planned, but a limit or a keep forbids it: apply would send nothing."
+        return Verdict("bad", "Refused", title, (why,))
     if plan.unresolved_prefixes:
-        said = "A prefix was never listed, so nobody knows what it matches. plan --refresh --out FILE lists it."
-        return Verdict("bad", "Not applyable", title, (said,))
+        why = "A prefix was never listed, so nobody knows what it matches. plan --refresh --out FILE lists it."
+        return Verdict("bad", "Not applyable", title, (why,))
     if plan.applyable and plan.changes:
         return Verdict("calm", "Ready to apply", title, ())
     first, *more = verdict(plan)
-    return Verdict(
-        "calm" if summary.confirm or summary.blocked else "good", "Nothing to apply", first, tuple(more)
-    )
-
-
-def _said(summary: Summary, kinds: Sequence[ActionKind] = _DRAWN) -> Iterator[str]:
-    return (f"{number:,} {COUNTED[kind]}" for kind in kinds if (number := summary.of(kind)))
+    if summary.confirm:
+        return Verdict("calm", "Waiting", first, tuple(more))
+    return Verdict("calm" if summary.blocked else "good", "Nothing to apply", first, tuple(more))
 
 
 def _tiles(summary: Summary) -> list[Tile]:
@@ -200,85 +189,41 @@ def _severities(problems: Sequence[Diagnostic]) -> str:
     return ", ".join(count(number, severity.value) for severity, number in counts.items())
 
 
-def _segments(counts: Summary, widest: int) -> tuple[Segment, ...]:
-    made, x = [], 0.0
-    for kind in _DRAWN:
-        if number := counts.of(kind):
-            width = max(100 * number / widest, 0.4)  # one id of a million is still to be seen
-            made.append(Segment(kind.value, f"{x:.2f}%", f"{width:.2f}%"))
-            x += width
-    return tuple(made)
-
-
-def _listed(counts: Summary) -> int:
-    return sum(counts.of(kind) for kind in _DRAWN)
-
-
-def _bars(rows: Sequence[tuple[str, str, str, str, Summary]]) -> tuple[list[Bar], str]:
-    """The longest bars of (name, note, anchor, share, counts), and a line about the others."""
-    ordered = sorted(rows, key=lambda row: -_listed(row[4]))
-    widest = max((_listed(row[4]) for row in ordered), default=1) or 1
-    drawn = [
-        Bar(name, note, anchor, _listed(counts), share, _segments(counts, widest), ", ".join(_said(counts)))
-        for name, note, anchor, share, counts in ordered[:_BARS]
-    ]
-    left = ordered[_BARS:]
-    more = f"and {len(left):,} more with {count(sum(_listed(row[4]) for row in left))}" if left else ""
-    return drawn, more
-
-
-def _index_bars(busy: Sequence[IndexPlan], anchors: Mapping[Target, str]) -> tuple[list[Bar], str]:
-    names = Counter(each.target.index for each in busy)
-    rows = []
-    for each in busy:
-        live = "" if each.live_count is None else f" of {count(each.live_count, 'live vector')}"
-        share = f"{each.percent:.2f} %{live}" if each.percent is not None else ""
-        note = each.target.account_id if names[each.target.index] > 1 else ""
-        rows.append((each.target.index, note, anchors.get(each.target, ""), share, each.summary))
-    return _bars(rows)
-
-
-def _declaration_bars(plan: Plan) -> tuple[list[Bar], str]:
-    counts: defaultdict[tuple[ActionSource, ...], Counter[str]] = defaultdict(Counter)
-    for _, action in plan.actions():
-        counts[action.sources][action.kind.value] += len(action.ids)
-    rows = []
-    for sources, kinds in counts.items():
-        place, reason = _place(sources[0]) if sources else ("declared nowhere", "")
-        more = f" and {count(len(sources) - 1, 'more place')}" if len(sources) > 1 else ""
-        rows.append((place + more, reason, "", "", Summary(**kinds)))
-    return _bars(rows)
-
-
-def _place(source: ActionSource) -> tuple[str, str]:
-    return f"{source.path}:{source.line}" if source.line else source.path, source.reason
-
-
 def _section(plan: Plan, index: IndexPlan, anchor: str, carried: Carried, *, unfold: bool) -> IndexView:
-    by_place: dict[tuple[ActionSource, ...], list[Action]] = {}
-    for action in index.actions:
-        by_place.setdefault(action.sources, []).append(action)
-    declarations = tuple(
-        DeclarationView(
-            tuple(map(_place, sources)), tuple(_action(index, action, anchor, carried) for action in actions)
-        )
-        for sources, actions in sorted(by_place.items())
-    )
     prefixes = tuple(
         (each.text, _matched(each.count), f"{each.path}:{each.line}" if each.line else each.path)
         for each in index.prefixes
     )
-    said = ", ".join(_said(index.summary)) or "nothing to do"
     return IndexView(
         anchor,
         index.target.index,
         index.target.account_id,
-        said,
+        ", ".join(said(index.summary)) or "nothing to do",
         tuple(_index_facts(plan, index)),
         prefixes,
-        declarations,
+        tuple(_declarations(index, anchor, carried)),
         unfold,
     )
+
+
+def _declarations(index: IndexPlan, anchor: str, carried: Carried) -> Iterator[DeclarationView]:
+    by_place: dict[tuple[ActionSource, ...], list[Action]] = {}
+    for action in index.actions:
+        by_place.setdefault(action.sources, []).append(action)
+    most = sorted(by_place.values(), key=lambda actions: -sum(len(each.ids) for each in actions))
+    shown, others = most[:_DECLARATIONS], most[_DECLARATIONS:]
+    for actions in sorted(shown, key=lambda actions: actions[0].sources):
+        places = tuple((place_of(each), each.reason) for each in actions[0].sources)
+        yield DeclarationView(places, tuple(_action(index, each, anchor, carried) for each in actions))
+    merged: dict[tuple[ActionKind, str], list[IdSet]] = {}
+    for action in (each for actions in others for each in actions):
+        merged.setdefault((action.kind, action.reason), []).append(action.ids)
+    if others:
+        rest = (Action(kind, reason, (), IdSet.union(ids)) for (kind, reason), ids in merged.items())
+        views = tuple(
+            _action(index, each, anchor, carried) for each in sorted(rest, key=lambda each: each.sort_key)
+        )
+        yield DeclarationView((), views, len(others))
 
 
 def _matched(found: int | None) -> str:
@@ -286,17 +231,19 @@ def _matched(found: int | None) -> str:
 
 
 def _action(index: IndexPlan, action: Action, anchor: str, carried: Carried) -> ActionView:
-    counted = COUNTED[action.kind]
-    where = f"{action.kind.symbol} {counted} \N{MIDDLE DOT} {index.target.index}"
-    groups = groups_of(action.ids, anchor=anchor, where=where, carried=carried)
+    groups = groups_of(action.ids, anchor=anchor, where=_where(index, action), carried=carried)
     return ActionView(
         action.kind.value,
         action.kind.symbol,
         len(action.ids),
-        _WHAT.get(action.kind, counted),
+        _WHAT.get(action.kind, COUNTED[action.kind]),
         action.reason,
         tuple(groups),
     )
+
+
+def _where(index: IndexPlan, action: Action) -> str:
+    return f"{action.kind.symbol} {COUNTED[action.kind]} \N{MIDDLE DOT} {index.target.index}"
 
 
 def _index_facts(plan: Plan, index: IndexPlan) -> Iterator[Fact]:
@@ -317,8 +264,8 @@ def _index_facts(plan: Plan, index: IndexPlan) -> Iterator[Fact]:
     if index.kept:
         yield Fact("Kept", f"{count(index.kept)} matched by a prefix and protected by a keep: not sent")
     if summary.already_absent and not summary.sends:
-        said = "one batch of what was found absent is sent: what is read after it is proof for all of them"
-        yield Fact("Proof", said)
+        why = "one batch of what was found absent is sent: what is read after it is proof for all of them"
+        yield Fact("Proof", why)
     if summary.unchanged:
         yield Fact("Unchanged", f"{count(summary.unchanged)} verified absent")
 
@@ -327,10 +274,13 @@ def _limits(limits: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:,g}" for name, value in sorted(limits.items()))
 
 
-def _row(index: IndexPlan) -> tuple[str, str, str, str]:
-    """An index without a section: (name, account, what happens, unchanged)."""
-    said = ", ".join(_said(index.summary)) or "nothing to do"
-    return index.target.index, index.target.account_id, said, f"{index.summary.unchanged:,}"
+def _row(number: int, index: IndexPlan, carried: Carried) -> RowView:
+    """An index without a section. Its ids are carried too, so that they are found."""
+    anchor = f"row-{number}"
+    for action in index.actions:
+        carried.add(anchor, _where(index, action), action.ids, len(action.ids))
+    words = ", ".join(said(index.summary)) or "nothing to do"
+    return RowView(anchor, index.target.index, index.target.account_id, words, f"{index.summary.unchanged:,}")
 
 
 def _cost(plan: Plan) -> list[tuple[str, str, str]]:

@@ -210,6 +210,7 @@
 
   if (field) {
     field.addEventListener("input", filter);
+    field.addEventListener("focus", () => setTimeout(() => (flat ??= flatten())), { once: true }); // before the first key
     document.getElementById("find-form").addEventListener("submit", (event) => event.preventDefault());
     if (field.value) filter(); // kept by the browser over a reload
   }
