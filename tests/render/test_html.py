@@ -42,9 +42,18 @@ from support.pages import (
 PLAIN = tuple(f"{sorted(HOSTILE).index(text):02d}".ljust(len(item(text)), "x") for text in HOSTILE)
 
 
+def uneven() -> Plan:
+    """A plan whose ids fold into groups and a few others, at the top and within a group."""
+    many = [f"doc-{n:02d}/{part}" for n in range(4) for part in range(40)]
+    few = ["doc-x1", "doc-y2", "alone", "single", "zebra"]
+    ids = IdSet.of([*many, *few, *(f"user/{n}" for n in range(30))])
+    return plan_of(index_plan(target("docs"), Action(ActionKind.DELETE, "new", (GDPR,), ids)))
+
+
 def carried(page: str) -> list[dict]:
-    """The JSON at the end of a page, as a script reads it."""
+    """The JSON at the end of a page, as a script reads it. It holds nothing that could end it or begin a tag."""
     (block,) = re.findall(r'<script type="application/json" id="carried">\n(.*?)\n</script>', page, re.DOTALL)
+    assert set("<>&").isdisjoint(block)
     return json.loads(block)
 
 
@@ -131,10 +140,17 @@ def test_a_page_names_no_address_outside_itself(page: str) -> None:
     assert {each[0] for each in re.findall(r'href="([^"]*)"', page)} == {"#"}
 
 
-def test_the_page_carries_every_id_of_a_plan_once() -> None:
-    plan = ordinary()
+@pytest.mark.parametrize("plan", [ordinary(), uneven()], ids=["ordinary", "uneven"])
+def test_the_page_carries_every_id_of_a_plan_once(plan: Plan) -> None:
     held = [each for entry in carried(plan_html(plan)) for each in entry["ids"]]
     assert sorted(held) == sorted(each for _, action in plan.actions() for each in action.ids)
+
+
+def test_ids_that_share_nothing_with_a_group_are_a_group_of_others() -> None:
+    page = plan_html(uneven())
+    others = [entry for entry in carried(page) if "zebra" in entry["ids"]]
+    assert [(entry["total"], len(entry["ids"])) for entry in others] == [(3, 3)]
+    assert "others" in words(page)
 
 
 def test_beyond_the_limit_counts_stay_exact_and_the_page_says_what_is_missing() -> None:

@@ -37,6 +37,8 @@ HOSTILE = (
     "' onfocus=pwned=1 autofocus='",
     "{{ 7*7 }}{% raw %}{# #}",
     "<!--<script>",
+    "<!--<script pwned=1",
+    "</script pwned=1 /",
     "]]></style><style>*{display:none}",
     "javascript:pwned=1",
     "abc\u202egpj.exe\u2066",
