@@ -128,6 +128,7 @@ def state_page(
     counts = {status: sum(len(each.ids(status)) for each in live) for status in Status}
     carried = Carried(limit)
     mutations = sum(len(each.batches) for each in records)
+    silent = {each.number: _silent(each) for each in records}
     runs = {each.run: each for each in projection.runs}
     return render(
         "state.html",
@@ -139,11 +140,10 @@ def state_page(
         rows=[_row(number, each) for number, each in enumerate(records, 1)],
         closed=any(each.closed for each in records),
         mutations=mutations,
-        total=sum(len(batch.ids) for each in records for batch in each.batches)
-        + sum(len(_silent(each)) for each in records),
+        total=sum(len(batch.ids) for each in records for batch in each.batches) + sum(map(len, silent.values())),
         limit=limit,
         sections=(
-            _section(number, each, runs, carried, unfold=mutations <= _OPEN)
+            _section(number, each, silent[each.number], runs, carried, unfold=mutations <= _OPEN)
             for number, each in enumerate(records, 1)
         ),
         facts=tuple(
@@ -234,10 +234,15 @@ def _silent(record: TargetRecord) -> IdSet:
 
 
 def _section(
-    number: int, record: TargetRecord, runs: Mapping[str, RunRecord], carried: Carried, *, unfold: bool
+    number: int,
+    record: TargetRecord,
+    silent: IdSet,
+    runs: Mapping[str, RunRecord],
+    carried: Carried,
+    *,
+    unfold: bool,
 ) -> IndexMutations:
     anchor = f"index-{number}"
-    silent = _silent(record)
     statuses = mutation_statuses(record)
     facts = [Fact("Account", record.target.account_id, code=True)]
     if record.created_on is not None:
