@@ -226,6 +226,17 @@ def test_a_mutation_is_found_by_its_id_and_lists_its_ids(show: Show) -> None:
     assert page.texts("tr.below") == []
 
 
+def test_an_id_that_came_back_is_never_shown_as_verified_because_its_mutation_was(show: Show) -> None:
+    page = show(PAGES["state"])
+    mutation = "8e2f1c53-0000-4000-8000-000000000001"
+    assert find(page, "doc-000001#chunk-00") == "1 match among 960 ids and 8 mutations."
+    assert page.texts("#hits li a") == [f"reappeared \u00b7 agent-memory \u00b7 {mutation}"]
+    find(page, "doc-000001#chunk-01")
+    assert page.texts("#hits li a") == [f"verified \u00b7 agent-memory \u00b7 {mutation}"]
+    page.run("document.querySelector('#mutation-1-1 button').click()")
+    assert page.texts("tr.below li")[:2] == ["doc-000001#chunk-00 reappeared now", "doc-000001#chunk-01"]
+
+
 def test_ten_thousand_mutations_are_folded(show: Show) -> None:
     page = show(state_html(state_of(10_000, 3), limit=10_000))
     assert page.run("document.querySelectorAll('tr[id^=mutation]').length") == 10_000

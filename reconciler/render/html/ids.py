@@ -28,6 +28,8 @@ class Entry:
         count: how many they are, exactly.
         key: another text by which they are found, such as a mutation id; "" for none.
         searched: the filter looks here; False where the same ids are searched elsewhere on the page.
+        status: of all of them, but for those in `now`; "" for none.
+        now: (status, ids) of those that have another one.
     """
 
     anchor: str
@@ -37,6 +39,8 @@ class Entry:
     count: int
     key: str = ""
     searched: bool = True
+    status: str = ""
+    now: tuple[tuple[str, IdSet], ...] = ()
 
 
 class Carried:
@@ -55,30 +59,45 @@ class Carried:
         return self._room[searched]
 
     def add(
-        self, anchor: str, where: str, ids: IdSet, count: int, *, key: str = "", searched: bool = True
+        self,
+        anchor: str,
+        where: str,
+        ids: IdSet,
+        count: int,
+        *,
+        key: str = "",
+        searched: bool = True,
+        status: str = "",
+        now: tuple[tuple[str, IdSet], ...] = (),
     ) -> None:
-        """Take as many of the `count` ids `ids` as there is room for. Without room `ids` may be left empty."""
+        """Take as many of the `count` ids `ids` as there is room for. Without room `ids` may be left empty.
+
+        The other arguments are attributes of Entry.
+        """
         held = min(self._room[searched], len(ids))
         self._room[searched] -= held
-        self.entries.append(Entry(anchor, where, ids if held else IdSet(), held, count, key, searched))
+        kept = ids if held else IdSet()
+        self.entries.append(Entry(anchor, where, kept, held, count, key, searched, status, now))
 
     def chunks(self) -> Iterator[Any]:
         """The JSON, in pieces: ASCII that holds no character which ends a script or begins a tag.
 
-        One object an entry: at (anchor), where, key, total (count), searched, ids. Texts are made visible, as
-        everywhere on the page.
+        One object an entry: at (anchor), where, key, total (count), searched, status, now (by place in ids), ids.
+        Texts are made visible, as everywhere on the page.
         """
         from markupsafe import Markup  # noqa: PLC0415 - comes with jinja2, which only pages need
 
         before = "[\n"
         for entry in self.entries:
-            head = {
+            head: dict[str, Any] = {
                 "at": entry.anchor,
                 "where": plain(entry.where),
                 "key": plain(entry.key),
                 "total": entry.count,
                 "searched": entry.searched,
             }
+            if entry.status:
+                head |= {"status": plain(entry.status), "now": _now(entry)}
             yield Markup(f'{before}{_inert(head)[:-1]},"ids":[')  # noqa: S704 - escaped by _inert
             ids = map(item, islice(entry.ids, entry.held))
             comma = ""
@@ -88,6 +107,14 @@ class Carried:
             yield Markup("]}")
             before = ",\n"
         yield Markup("\n]") if self.entries else "[]"
+
+
+def _now(entry: Entry) -> dict[int, str]:
+    """The statuses of single ids among those that are held, by their place."""
+    if not entry.now:
+        return {}
+    held = enumerate(islice(entry.ids, entry.held))
+    return {place: status for place, each in held for status, ids in entry.now if each in ids}
 
 
 def _inert(value: Any) -> str:

@@ -292,8 +292,10 @@ def _mutation(
     number: int, record: TargetRecord, batch: BatchRecord, status: str, carried: Carried
 ) -> MutationView:
     anchor, entry, ids = f"mutation-{number}-{batch.number}", len(carried.entries), batch.ids
-    where = f"{status} \N{MIDDLE DOT} {record.target.index} \N{MIDDLE DOT} {batch.mutation_id or 'no answer'}"
-    carried.add(anchor, where, ids, len(ids), key=batch.mutation_id or "")
+    where = f"{record.target.index} \N{MIDDLE DOT} {batch.mutation_id or 'no answer'}"
+    now = ((each.value, ids & held) for each, held in record.by_status.items() if each.value != status)
+    others = tuple((each, part) for each, part in now if part)
+    carried.add(anchor, where, ids, len(ids), key=batch.mutation_id or "", status=status, now=others)
     timed = status in (*_OPEN_STATUSES, Status.VERIFIED)
     return MutationView(
         anchor,

@@ -67,7 +67,10 @@
   function fill(host, entry) {
     const each = carried()[entry];
     if (!each || !each.ids.length) return;
-    pages(host, each.ids.length, (i) => [make("code", "", each.ids[i])]);
+    pages(host, each.ids.length, (i) => {
+      const id = make("code", "", each.ids[i]);
+      return each.now?.[i] ? [id, make("span", "note", ` ${each.now[i]} now`)] : [id];
+    });
     const left = each.total - each.ids.length;
     if (left) host.append(make("p", "more", `and ${number(left)} more, which this page does not carry`));
   }
@@ -185,7 +188,9 @@
   function result(i, text) {
     const each = entries[flat.owner[i]];
     const key = flat.place[i] < 0;
-    const link = make("a", "where", key ? `${each.where}, ${ids(each.total)}` : each.where);
+    const status = (!key && each.now?.[flat.place[i]]) || each.status;
+    const where = status ? `${status} \u00b7 ${each.where}` : each.where;
+    const link = make("a", "where", key ? `${where}, ${ids(each.total)}` : where);
     link.href = `#${each.at}`;
     return [marked(key ? each.key : each.ids[flat.place[i]], text), " ", link];
   }
