@@ -2,22 +2,28 @@
 
 A plan file is untrusted. Its ids are compared with the manifests as they are now, its fingerprint with its own
 content, and, where no live index was read for it, with the plan that the state at its position gives again.
+
+A plan may expire. That moment is no part of the fingerprint, so whoever can write the file can move it: it keeps a
+file that was forgotten from being carried out, no more. Somebody who can write the file could as well plan again,
+which needs no credentials and gives the same fingerprint; what may be deleted is said by the manifests alone. What a
+run of the plan has begun to send is finished even if the plan has expired since: it was approved, and half of it is
+done. An apply that began in time is not stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from reconciler.differences import describe
+from reconciler.clock import timestamp
 from reconciler.errors import PlanFileError, PlanStale
 from reconciler.model.desired import Desired, DesiredTarget
-from reconciler.model.diagnostic import Severity
+from reconciler.model.diagnostic import Severity, has_errors
 from reconciler.model.idset import IdSet
 from reconciler.model.plan import ActionKind, IndexPlan, Plan
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection, RunRecord, place
+from reconciler.operations.comparing import differences, files_and_limits, index_of
 from reconciler.operations.context import Context, load
 from reconciler.operations.planning import Planned, listed_first, replan
 from reconciler.operations.recording import unrecorded
@@ -92,18 +98,15 @@ def check_saved(context: Context, journal: Journal, projection: Projection, save
         ManifestError, StateError: manifests or state cannot be read.
     """
     plan = saved.plan
+    check_whole(saved)
+    _not_expired(context, projection, saved)
     base = _base(journal, projection, plan)
     desired = load(context, saved.paths, projection=projection, conflicts=Severity.REFUSAL)
-    _same_inputs(context, desired, plan)
-    if fingerprint(plan.indexes, desired, plan.limits) != plan.fingerprint:
-        raise PlanFileError(
-            "the plan file does not agree with its own fingerprint: it was changed after it was made",
-            hint="Nothing was sent. Plan again.",
-        )
+    now = replan(context, desired, projection, None, paths=saved.paths, only=saved.only).plan
+    _same_inputs(context, desired, plan, now)
     then = replan(context, desired, base, None, paths=saved.paths, only=saved.only).plan
     _same_plan(plan, then, desired)
     _same_pins(plan, projection)
-    now = replan(context, desired, projection, None, paths=saved.paths, only=saved.only).plan
     _nothing_more(plan, now, projection, plan.state.position)
     skip = {index.target: _accepted_since(projection, index.target, plan.state.position) for index in plan.indexes}
     diagnostics = (
@@ -122,11 +125,28 @@ def check_expected(
 ) -> Approved:
     """The plan made now, if it is the one that `expect` approves, or the rest of it.
 
+    Args:
+        context: see Context.
+        journal: the state.
+        approved: the plan made now.
+        expect: the fingerprint that was approved.
+        document: the plan file it is of, to show what differs and to know when it expires; None = unknown.
+
     Raises:
-        PlanStale: neither.
+        PlanStale: neither; or `document` is of another plan, or has expired.
+        PlanFileError: `document` does not agree with itself.
     """
     planned = approved.planned
     projection = planned.projection
+    if document is not None:
+        check_whole(document)
+        if document.plan.fingerprint != expect:
+            raise PlanStale(
+                f"the file of the approved plan is of another one: expected {expect}, "
+                f"it has {document.plan.fingerprint}",
+                hint="Nothing was sent. Give the file that was approved.",
+            )
+        _not_expired(context, projection, document)
     for run in reversed(projection.runs):
         if run.fingerprint != expect or run.outcome == "done":
             continue
@@ -138,36 +158,43 @@ def check_expected(
             return replace(approved, planned=rest, approval=expect)
     if planned.plan.fingerprint == expect:
         return approved
-    differences: tuple[str, ...] = ()
-    if document is not None and document.plan.fingerprint == expect:
-        differences = describe(outline(document.plan), outline(planned.plan))
     raise PlanStale(
         f"the plan is not the approved one: expected {expect}, this is {planned.plan.fingerprint}",
         hint="Nothing was sent. Review the plan as it is now, and approve its fingerprint."
         + ("" if document else " With --approved PLANFILE the differences are shown."),
-        differences=differences,
+        differences=() if document is None else differences(document.plan, planned.plan),
     )
 
 
-def outline(plan: Plan) -> dict[str, Any]:
-    """A plan as people compare two of them: counts, digests and inputs, not ids."""
-    return {
-        "summary": plan.summary.as_dict(),
-        "limits": plan.limits,
-        "files": {file.path: file.sha256[:12] for file in plan.files},
-        "indexes": {
-            str(index.target): {
-                "created_on": index.created_on,
-                "actions": {
-                    f"{action.kind.value} ({action.reason})": len(index.ids(action.kind))
-                    for action in index.actions
-                },
-                "ids": {kind.value: index.ids(kind).digest()[:12] for kind in ActionKind if index.ids(kind)},
-                "prefixes": {prefix.text: prefix.count for prefix in index.prefixes},
-            }
-            for index in plan.indexes
-        },
-    }
+def check_whole(saved: SavedPlan) -> None:
+    """Whether a plan file agrees with its own fingerprint.
+
+    Raises:
+        PlanFileError: it does not: it was changed after it was made.
+    """
+    plan = saved.plan
+    if fingerprint(plan.indexes, Desired(files=plan.files), plan.limits) != plan.fingerprint:
+        raise PlanFileError(
+            "the plan file does not agree with its own fingerprint: it was changed after it was made",
+            hint="Plan again; nothing in this file is what was approved.",
+        )
+
+
+def _not_expired(context: Context, projection: Projection, saved: SavedPlan) -> None:
+    """What has expired is not begun. What a run of it has begun to send is finished."""
+    now = context.clock.now()
+    if saved.expires_at is None or now < saved.expires_at:
+        return
+    sent = {batch.run for record in projection.targets.values() for batch in record.batches}
+    if any(
+        run.fingerprint == saved.plan.fingerprint and run.outcome != "done" and run.run in sent
+        for run in projection.runs
+    ):
+        return
+    raise PlanStale(
+        f"the plan expired at {timestamp(saved.expires_at)}, it is {timestamp(now)} now",
+        hint="Nothing was sent. Plan again, and have that approved.",
+    )
 
 
 def _base(journal: Journal, projection: Projection, plan: Plan) -> Projection:
@@ -201,22 +228,22 @@ def _base(journal: Journal, projection: Projection, plan: Plan) -> Projection:
     return base
 
 
-def _same_inputs(context: Context, desired: Desired, plan: Plan) -> None:
-    before = {file.path: file.sha256 for file in plan.files}
-    after = {file.path: file.sha256 for file in desired.files}
-    if before != after:
-        shown = describe({p: d[:12] for p, d in before.items()}, {p: d[:12] for p, d in after.items()})
+def _same_inputs(context: Context, desired: Desired, plan: Plan, now: Plan) -> None:
+    """The files, the limits and the origin are those the plan was made from; `now` is what they give now."""
+    if plan.files != desired.files:
+        # What could be read of broken manifests is not all that they declare: their ids say nothing.
+        only_files = files_and_limits((plan.files, plan.limits), (desired.files, plan.limits))
         raise PlanStale(
             "the manifests are not those the plan was made from",
             hint="Nothing was sent. Plan again.",
-            differences=shown,
+            differences=only_files if has_errors(desired.diagnostics) else differences(plan, now),
         )
     limits = limits_in_force(context.config.limits, plan.indexes)
     if limits != plan.limits:
         raise PlanStale(
             "the limits are not those the plan was made under",
             hint="Nothing was sent. Plan again.",
-            differences=describe(plan.limits, limits),
+            differences=files_and_limits((plan.files, plan.limits), (plan.files, limits)),
         )
     for index in plan.indexes:
         if index.target.origin != context.origin:
@@ -232,7 +259,7 @@ def _same_plan(plan: Plan, then: Plan, desired: Desired) -> None:
         raise PlanStale(
             "the manifests and the state at the plan's position give another plan now",
             hint="Nothing was sent. Plan again.",
-            differences=describe(outline(plan), outline(then)),
+            differences=differences(plan, then),
         )
     before = {index.target: index for index in then.indexes}
     for index in plan.indexes:
@@ -267,14 +294,10 @@ def _same_pins(plan: Plan, projection: Projection) -> None:
             allowed.add(pin if index.created_on is None else index.observed_created_on)
         if pin not in allowed:
             raise PlanStale(
-                f"{index.target}: the plan was made for {_index_of(index.created_on)}, "
-                f"the state knows {_index_of(pin)}",
+                f"{index.target}: the plan was made for {index_of(index.created_on)}, "
+                f"the state knows {index_of(pin)}",
                 hint="Nothing was sent. Plan again.",
             )
-
-
-def _index_of(created_on: str | None) -> str:
-    return "an index not seen yet" if created_on is None else f"the index created on {created_on}"
 
 
 def _nothing_more(approved: Plan, now: Plan, projection: Projection, position: int) -> None:
@@ -294,7 +317,7 @@ def _nothing_more(approved: Plan, now: Plan, projection: Projection, position: i
             raise PlanStale(
                 f"{index.target}: {len(more or again):,} ids need a delete {why}, the first is {first!r}",
                 hint="Nothing was sent. Plan again.",
-                differences=describe(outline(approved), outline(now)),
+                differences=differences(approved, now),
             )
 
 

@@ -55,6 +55,7 @@ def write(
     created_at: datetime,
     paths: Sequence[str] = (),
     only: str | None = None,
+    expires_at: datetime | None = None,
 ) -> str:
     """Save a plan: mode 0600, and whole or not at all. An older plan of that name is replaced, and nothing else.
 
@@ -68,7 +69,9 @@ def write(
         PlanFileError: it cannot be written; whatever stood there before still does.
     """
     target = Path(path)
-    chunks = encode(plan, tool_version=tool_version, created_at=created_at, paths=paths, only=only)
+    chunks = encode(
+        plan, tool_version=tool_version, created_at=created_at, paths=paths, only=only, expires_at=expires_at
+    )
     try:
         with suppress(FileNotFoundError):
             _check_replaceable(target)

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
@@ -49,6 +49,9 @@ class SavedPlan:
         paths: the PATHS it was planned for; none = those of the configuration.
         only: the one index it covers, None for all.
         sha256: of the file that it was read from, in hex; "" when it was read from none.
+        expires_at: from then on it is not begun any more; None = it does not expire. Not covered by the
+            fingerprint: it keeps a file that was forgotten from being used, not one that somebody edits, who
+            could as well plan again.
     """
 
     plan: Plan
@@ -56,6 +59,7 @@ class SavedPlan:
     created_at: datetime
     paths: tuple[str, ...] = ()
     only: str | None = None
+    expires_at: datetime | None = None
     sha256: str = field(default="", compare=False)
 
 
@@ -195,11 +199,21 @@ def _saved_plan(document: Json, taken: Mapping[tuple[int, int], list[Any]]) -> S
         unresolved_prefixes=any(prefix.count is None for index in indexes for prefix in index.prefixes),
     )
     _check_whole(plan, document)
+    return SavedPlan(
+        plan,
+        document["tool_version"],
+        _moment(document, "created_at"),
+        tuple(document["paths"]),
+        document["only"],
+        _moment(document, "expires_at") if "expires_at" in document else None,
+    )
+
+
+def _moment(document: Json, name: str) -> datetime:
     try:
-        created_at = parse_timestamp(document["created_at"])
-    except ValueError:
-        raise _Unusable("created_at: not a date and time with a zone") from None
-    return SavedPlan(plan, document["tool_version"], created_at, tuple(document["paths"]), document["only"])
+        return parse_timestamp(document[name]).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _Unusable(f"{name}: not a date and time with a zone") from None
 
 
 def _check_whole(plan: Plan, document: Json) -> None:

@@ -22,6 +22,7 @@ def encode(
     created_at: datetime,
     paths: Sequence[str] = (),
     only: str | None = None,
+    expires_at: datetime | None = None,
 ) -> Iterator[str]:
     """The JSON of a plan, in pieces that end with a line feed when joined. The same input gives the same text."""
     head: dict[str, Any] = {
@@ -54,6 +55,8 @@ def encode(
             "least_seconds": plan.cost.least_seconds,
         },
     }
+    if expires_at is not None:
+        tail["expires_at"] = timestamp(expires_at)
     yield "{\n"
     yield from _members(head, 2)
     files = (_json({"path": file.path, "sha256": file.sha256}) for file in plan.files)
