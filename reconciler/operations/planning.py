@@ -17,6 +17,7 @@ from reconciler.operations.context import Context, load
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.recording import unrecorded
 from reconciler.planner import make_plan
+from reconciler.planner.review import worst_first
 from reconciler.state.journal import Journal
 from reconciler.state.stores.interface import Store
 
@@ -89,7 +90,8 @@ def plan(
     if not (made.changes or made.errored or made.refused) and (count := unrecorded(planned)):
         found = (*found, not_recorded(count))
     if found:
-        planned = replace(planned, plan=replace(planned.plan, diagnostics=(*planned.plan.diagnostics, *found)))
+        told = worst_first((*planned.plan.diagnostics, *found))
+        planned = replace(planned, plan=replace(planned.plan, diagnostics=told))
     return planned
 
 

@@ -52,6 +52,7 @@ from reconciler.model.tombstones import DeclarationRecord, Projection, Status, T
 from reconciler.planner.checks import limits_in_force, mismatches, narrowing, refusals
 from reconciler.planner.cost import cost_of
 from reconciler.planner.fingerprint import fingerprint
+from reconciler.planner.review import nothing_declared, of_index, worst_first
 
 __all__ = ["make_plan"]
 
@@ -92,6 +93,8 @@ def make_plan(
         if planned.actions or planned.prefixes or planned.summary.unchanged:
             plans.append(planned)
             diagnostics += view.diagnostics(planned)
+            diagnostics += of_index(planned, projection, limits)
+    diagnostics += nothing_declared(desired, projection, (t for t in targets if only in (None, t.index)))
     diagnostics += narrowing(only, targets)
     diagnostics += refusals(plans, limits)
     summary = Summary.total(plan.summary for plan in plans)
@@ -105,7 +108,7 @@ def make_plan(
         complete=not unresolved and only is None,
         summary=summary,
         indexes=tuple(plans),
-        diagnostics=tuple(diagnostics),
+        diagnostics=worst_first(diagnostics),
         least_seconds=api.least_seconds(summary.requests),
         cost=cost_of(plans, observation, api),
         limits=in_force,

@@ -51,36 +51,60 @@ def narrowing(only: str | None, targets: set[Target]) -> Iterator[Diagnostic]:
     )
 
 
+#: Refusals that `apply --dangerous-ignore-limits` passes over, at a prompt and for a reason. Keeps are no limit.
+LIMIT_CODES = frozenset({"max-deletes", "max-percent"})
+
+_NOTHING_SENT = "Nothing is sent."
+
+
+def _way_out(name: str, index: str | None) -> str:
+    """Where a limit is raised: a change that is reviewed."""
+    place = "limits" if index is None else f"indexes.{index}"
+    return f"if this is meant, raise {place}.{name} in reconciler.yaml, where it is reviewed"
+
+
+def _present(plan: IndexPlan) -> int:
+    """The ids that `percent` was measured from."""
+    return round((plan.percent or 0.0) * (plan.live_count or 0) / 100.0)
+
+
+def _declared(plan: IndexPlan) -> int:
+    """The ids that are declared absent from the index."""
+    return sum(plan.summary.of(kind) for kind in ActionKind if kind is not ActionKind.RELEASE)
+
+
 def refusals(plans: list[IndexPlan], limits: Limits) -> Iterator[Diagnostic]:
-    way_out = "Nothing is sent. If this is meant, raise the limit in reconciler.yaml, where it is reviewed."
     total = sum(plan.summary.sends for plan in plans)
     for plan in plans:
         limit, sends = limits.of(plan.target.index), plan.summary.sends
         if sends > limit.max_deletes:
             yield refusal(
                 "max-deletes",
-                f"{plan.target}: too many deletes: {sends:,} ids, max_deletes is {limit.max_deletes:,}",
-                way_out,
+                f"[{plan.target}] Too many deletes, {sends:,} ids is over {limit.max_deletes:,} "
+                f"({sends:,}/{limit.max_deletes:,}): {_way_out('max_deletes', plan.target.index)}",
+                _NOTHING_SENT,
             )
         if plan.percent is not None and plan.percent > limit.max_percent:
             yield refusal(
                 "max-percent",
-                f"{plan.target}: too many deletes: {plan.percent:.2f} % of {plan.live_count:,} vectors, "
-                f"max_percent is {limit.max_percent:g}",
-                way_out,
+                f"[{plan.target}] Too many deletes, {plan.percent:.2f} % is over {limit.max_percent:g} % "
+                f"({_present(plan):,}/{plan.live_count:,}): {_way_out('max_percent', plan.target.index)}",
+                _NOTHING_SENT,
             )
         if plan.ids(ActionKind.BLOCKED) and any(a.reason == "kept" for a in plan.actions):
             count = sum(len(a.ids) for a in plan.actions if a.reason == "kept")
             yield refusal(
                 "kept-ids",
-                f"{plan.target}: {count:,} declared ids are protected by a keep",
-                "Nothing is sent. Remove them from the declaration, or the keep that protects them.",
+                f"[{plan.target}] Kept ids, {count:,} declared {'id is' if count == 1 else 'ids are'} protected "
+                f"by a keep, 0 may be ({count:,}/{_declared(plan):,}): take them out, or remove the keep",
+                _NOTHING_SENT,
             )
     if total > limits.max_deletes:
         yield refusal(
             "max-deletes",
-            f"whole plan: too many deletes: {total:,} ids, max_deletes is {limits.max_deletes:,}",
-            way_out,
+            f"[whole plan] Too many deletes, {total:,} ids is over {limits.max_deletes:,} "
+            f"({total:,}/{limits.max_deletes:,}): {_way_out('max_deletes', None)}",
+            _NOTHING_SENT,
         )
     unchecked = [plan for plan in plans if plan.summary.sends and plan.percent is None]
     if unchecked:

@@ -14,7 +14,11 @@ def names(count, letter="x"):
 
 
 def refusals(plan):
-    return [(d.code, d.summary.split(":")[0]) for d in plan.diagnostics if d.severity == "refusal"]
+    return [
+        (d.code, d.summary.partition("]")[0].removeprefix("["))
+        for d in plan.diagnostics
+        if d.severity == "refusal"
+    ]
 
 
 @pytest.mark.parametrize("sent", [0, 1, 5])

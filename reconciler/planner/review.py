@@ -1,0 +1,101 @@
+"""What a reviewer must see first: warnings with a name of their own, and the order in which a plan tells things.
+
+nothing-declared   no declaration is left, and the state still remembers ids: an emptied folder of manifests
+index-recreated    the index is another one than the state remembers (its created_on changed)
+mass-release       more than max_percent of what the state enforces on an index would be released
+first-deletion     ids would be sent to an index from which the state remembers no deletion
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from reconciler.model.desired import Desired
+from reconciler.model.diagnostic import Diagnostic, Severity, warning
+from reconciler.model.idset import IdSet
+from reconciler.model.limits import Limits
+from reconciler.model.plan import ActionKind, IndexPlan
+from reconciler.model.target import Target
+from reconciler.model.tombstones import Projection, Status, TargetRecord
+
+#: The named warnings, the worst first.
+REVIEW_CODES = ("nothing-declared", "index-recreated", "mass-release", "first-deletion")
+
+_SEVERITIES = (Severity.ERROR, Severity.REFUSAL, Severity.WARNING, Severity.NOTE)
+
+_ENFORCED = tuple(status for status in Status if status is not Status.RELEASED)
+
+
+def worst_first(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """By severity, then the named warnings in their order; else as given."""
+    return tuple(sorted(diagnostics, key=_rank))
+
+
+def nothing_declared(desired: Desired, projection: Projection, targets: Iterable[Target]) -> Iterator[Diagnostic]:
+    """An emptied folder looks like a decision to release everything."""
+    if any(each.declarations or each.lapsed for each in desired.targets):
+        return
+    if any(d.severity is Severity.ERROR and d.code != "no-manifests" for d in desired.diagnostics):
+        return  # what is declared could not be read
+    records = [record for target in targets if (record := projection.live(target)) is not None]
+    remembered = {record.target: _in_scope(record, desired, projection) for record in records}
+    count = sum(map(len, remembered.values()))
+    if count:
+        indexes = sum(map(bool, remembered.values()))
+        yield warning(
+            "nothing-declared",
+            f"nothing is declared, but the state remembers {_ids(count)} of {indexes:,} "
+            f"{'index' if indexes == 1 else 'indexes'}",
+            "Was the folder of manifests emptied, or another one named? Applying this releases them: they are not "
+            "enforced or audited any more.",
+        )
+
+
+def of_index(plan: IndexPlan, projection: Projection, limits: Limits) -> Iterator[Diagnostic]:
+    """What must be seen of one index."""
+    record = projection.live(plan.target)
+    released = plan.ids(ActionKind.RELEASE)
+    if record is not None and released:
+        enforced = len(record.ids(*_ENFORCED))
+        limit = limits.of(plan.target.index).max_percent
+        if len(released) * 100 > limit * enforced:
+            yield warning(
+                "mass-release",
+                f"[{plan.target}] Many releases, {100 * len(released) / max(1, enforced):.2f} % is over "
+                f"{limit:g} % ({len(released):,}/{enforced:,})",
+                "Released ids are not enforced or audited any more. Were declarations removed by mistake?",
+            )
+    if plan.summary.sends and not _deleted_before(projection, plan.target):
+        yield warning(
+            "first-deletion",
+            f"{plan.target}: the first deletion on this index that the state knows of",
+            f"{_ids(plan.summary.sends)} would be sent. Is it the right index of the right account?",
+        )
+
+
+def _deleted_before(projection: Projection, target: Target) -> bool:
+    """Something was deleted from an index of this name, also if it was created again since."""
+    records = (record for record in projection.targets.values() if record.target == target)
+    return any(
+        record.ids(Status.ACCEPTED, Status.PROCESSED, Status.VERIFIED, Status.REAPPEARED, Status.RELEASED)
+        or any(batch.accepted is not None for batch in record.batches)
+        for record in records
+    )
+
+
+def _in_scope(record: TargetRecord, desired: Desired, projection: Projection) -> IdSet:
+    held = [
+        ids
+        for numbers, ids in record.by_declaration
+        if all(desired.in_scope(projection.declarations[number].manifest) for number in numbers)
+    ]
+    return IdSet.union(held) & record.ids(*_ENFORCED)
+
+
+def _ids(count: int) -> str:
+    return "1 id" if count == 1 else f"{count:,} ids"
+
+
+def _rank(diagnostic: Diagnostic) -> tuple[int, int]:
+    named = REVIEW_CODES.index(diagnostic.code) if diagnostic.code in REVIEW_CODES else len(REVIEW_CODES)
+    return _SEVERITIES.index(diagnostic.severity), named
