@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "validate": ("manifests", "validate", "Check manifests and configuration, offline."),
     "plan": ("planning", "plan", "Show what apply would do. Records nothing, takes no lock."),
-    "show": ("planning", "show", "Show a saved plan."),
+    "show": ("showing", "show", "Show a saved plan."),
     "apply": ("applying", "apply", "Delete what is declared absent, and remember every mutation."),
     "verify": ("verifying", "verify", "Prove by reading that what was deleted is gone. Never deletes."),
     "check-ids": ("checking", "check_ids", "Say which ids on stdin are declared absent or carry a tombstone."),

@@ -1,9 +1,11 @@
-"""`reconciler plan` and `reconciler show`."""
+"""`reconciler plan`."""
 
 from __future__ import annotations
 
+import re
 import shlex
 from contextlib import nullcontext
+from datetime import datetime, timedelta
 
 import click
 
@@ -12,13 +14,25 @@ from reconciler.cli.failures import report_diagnostics, say
 from reconciler.cli.options import PATH, context_of, format_option, surroundings
 from reconciler.cli.presenting import FORMATS, Presented, check_max_bytes, max_bytes_option, present
 from reconciler.cli.progress import sink
-from reconciler.errors import ExitCode, worst_exit_code
+from reconciler.clock import timestamp
+from reconciler.errors import ExitCode, UsageError, worst_exit_code
 from reconciler.model.diagnostic import Severity
 from reconciler.model.plan import Plan
 from reconciler.operations.planning import Planned
 from reconciler.operations.planning import plan as make
-from reconciler.planfile import SavedPlan, read, write
+from reconciler.planfile import SavedPlan, write
 from reconciler.render.escape import plain
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(text: str) -> timedelta:
+    """`30m`, `24h` or `7d`, at most 366 days."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text)
+    length = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else timedelta.max
+    if length > timedelta(days=366):
+        raise click.BadParameter(f"{text!r} is not a duration such as 30m, 24h or 7d, at most 366d.")
+    return length
 
 
 @click.command(
@@ -27,12 +41,19 @@ Examples:
   reconciler plan
   reconciler plan manifests/gdpr.yaml --detailed-exitcode
   reconciler plan --refresh --out erasure.plan.json
+  reconciler plan --out erasure.plan.json --expires 24h
   reconciler plan --format json | jq .summary
   reconciler plan --out erasure.plan.json --format markdown > comment.md
 """
 )
 @click.argument("paths", nargs=-1, type=PATH, metavar="[PATHS]...")
 @click.option("--out", type=PATH, metavar="FILE", help="Save the plan, for `reconciler apply FILE`. Mode 0600.")
+@click.option(
+    "--expires",
+    type=_duration,
+    metavar="DURATION",
+    help="30m, 24h, 7d: apply does not begin the saved plan after that (default: it does not expire).",
+)
 @click.option(
     "--refresh", is_flag=True, help="Read the live indexes first. Needs credentials (a read token will do)."
 )
@@ -47,6 +68,7 @@ def plan(
     *,
     paths: tuple[str, ...],
     out: str | None,
+    expires: timedelta | None,
     refresh: bool,
     only: str | None,
     detailed_exitcode: bool,
@@ -64,25 +86,38 @@ def plan(
     needs no network and no credentials. Records nothing and takes no lock.
     """
     check_max_bytes(max_bytes, form)
+    if expires is not None and out is None and form != "json":
+        raise UsageError("--expires is about a saved plan", hint="Save it with --out FILE.")
     context = context_of(state=state, config=config, base_url=base_url)
     with sink() if refresh else nullcontext():  # reading a large index takes a while
         planned = make(context, paths, refresh=refresh, only=only)
     now = context.clock.now()
-    saved = SavedPlan(planned.plan, __version__, now, planned.paths, only)
+    until = None if expires is None else now + expires
+    saved = SavedPlan(planned.plan, __version__, now, planned.paths, only, until)
     digest = ""
     if out is not None:
-        digest = write(out, planned.plan, tool_version=__version__, created_at=now, paths=planned.paths, only=only)
+        digest = write(
+            out,
+            planned.plan,
+            tool_version=__version__,
+            created_at=now,
+            paths=planned.paths,
+            only=only,
+            expires_at=until,
+        )
     code = plan_exit_code(planned.plan, detailed=detailed_exitcode, reappeared=fail_on_reappeared)
     if form != "text" or not planned.plan.errored:
         present(Presented(saved, out or "", digest, code, verbose, max_bytes), form)
-    _footer(planned, out)
+    _footer(planned, out, until)
     return code
 
 
-def _footer(planned: Planned, out: str | None) -> None:
+def _footer(planned: Planned, out: str | None, until: datetime | None) -> None:
     """What became of the plan, on stderr; also where its problems are, for whoever sent stdout elsewhere."""
     plan = planned.plan
     saved = "" if out is None else f"\nSaved the plan to: {plain(out)}"
+    if saved and until is not None:
+        saved += f" (expires at {timestamp(until)})"
     if missing := sum(any(a.reason == "index-missing" for a in index.actions) for index in plan.indexes):
         indexes = "1 index does" if missing == 1 else f"{missing:,} indexes do"
         say(f"Error: {indexes} not exist: nothing can be done there.")
@@ -119,23 +154,3 @@ def plan_exit_code(made: Plan, *, detailed: bool = False, reappeared: bool = Fal
     if detailed and made.changes:
         codes.append(ExitCode.CHANGES)
     return worst_exit_code(*codes)
-
-
-@click.command(
-    epilog="""\b
-Examples:
-  reconciler show erasure.plan.json
-  reconciler show erasure.plan.json --verbose
-  reconciler show erasure.plan.json --format markdown --max-bytes 32000
-"""
-)
-@click.argument("planfile", type=PATH)
-@click.option("--verbose", is_flag=True, help="List every id.")
-@format_option(*FORMATS)
-@max_bytes_option
-def show(planfile: str, verbose: bool, form: str, max_bytes: int | None) -> int:
-    """Show a saved plan. Reads nothing but PLANFILE."""
-    check_max_bytes(max_bytes, form)
-    saved = read(planfile)
-    present(Presented(saved, planfile, saved.sha256, ExitCode.DONE, verbose, max_bytes), form)
-    return ExitCode.DONE

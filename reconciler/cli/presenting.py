@@ -119,6 +119,7 @@ def _document(saved: SavedPlan) -> Any:
         created_at=saved.created_at,
         paths=saved.paths,
         only=saved.only,
+        expires_at=saved.expires_at,
     )
 
 

@@ -1,12 +1,13 @@
 """What differs between the plan that was approved and the one of now, in sentences that people understand.
 
-What two plans were made from is compared by structure; ids are compared by set algebra, with exact counts and a few
-examples. Untrusted text in the sentences is on one line and printable; renderers neutralise the rest.
+What two plans were made from is compared by structure; ids are compared by set algebra, with exact counts and a
+few examples. Untrusted text in the sentences is on one line and printable; renderers neutralise the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from reconciler.differences import Change, capped, changes, one_line
@@ -34,8 +35,23 @@ _WORDS = {
 Limits = Mapping[str, Mapping[str, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How the two plans are called: "12 when approved, 13 now", "not in the approved plan"."""
+
+    before: str = "when approved"
+    after: str = "now"
+    other: str = "the approved plan"
+
+
+_APPROVED = Words()
+
+#: For two plans of which neither was approved yet.
+TWO_PLANS = Words("in the other plan", "in this one", "the other plan")
+
+
 def differences(approved: Plan, now: Plan) -> tuple[str, ...]:
-    """A sentence for each thing that differs: files, limits, indexes, prefixes, then ids; at most 40, then a count.
+    """A sentence for each thing that differs: files, limits, indexes, prefixes, ids; at most 40, then a count.
 
     Where `approved` looked at the live indexes and `now` did not, nothing is said of what only a look can tell.
     """
@@ -52,18 +68,18 @@ def files_and_limits(
 ) -> tuple[str, ...]:
     """What differs in files and limits alone, as `differences`."""
     found = changes(_document(*before), _document(*after))
-    return capped([line for change in found for line in _input(change)])
+    return capped([line for change in found for line in _input(change, _APPROVED)])
 
 
-def inputs_that_differ(approved: Plan, now: Plan) -> list[str]:
+def inputs_that_differ(approved: Plan, now: Plan, words: Words = _APPROVED) -> list[str]:
     """What the two were made from: files, limits, indexes and prefixes."""
     found = changes(
         {**_document(approved.files, approved.limits), "indexes": _targets(approved)},
         {**_document(now.files, now.limits), "indexes": _targets(now)},
     )
-    lines = [line for change in found for line in _input(change)]
+    lines = [line for change in found for line in _input(change, words)]
     for before, after in _pairs(approved, now):
-        lines += _prefixes(before, after, unseen=approved.observed and not now.observed)
+        lines += _prefixes(before, after, words, unseen=approved.observed and not now.observed)
     return lines
 
 
@@ -91,33 +107,34 @@ def _targets(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _input(change: Change) -> Iterator[str]:
+def _input(change: Change, words: Words) -> Iterator[str]:
     kind, name, *rest = (str(part) for part in change.path)
     shown = one_line(name)
     if kind == "files":
         yield f"{shown} was {change.kind}"
     elif kind == "limits":
-        yield from _limit("the whole plan" if name == "*" else shown, rest, change)
+        yield from _limit("the whole plan" if name == "*" else shown, rest, change, words)
     elif not rest:
-        yield f"{shown} is {'not in the approved plan' if change.kind == 'added' else 'in the approved plan only'}"
-    elif rest[0] == "origin":
-        yield f"{shown}: approved for {one_line(str(change.before))}, this is {one_line(str(change.after))}"
-    elif rest[0] == "created_on":
-        before, after = one_line(index_of(change.before)), one_line(index_of(change.after))
-        yield f"{shown}: approved for {before}, the state knows {after}"
+        yield f"{shown} is {_only_in(change.kind == 'added', words)}"
     else:
-        before, after = (one_line(_read(each)) for each in (change.before, change.after))
-        yield f"{shown}: approved after a look that found {before}, now {after}"
+        name_of = {"created_on": index_of, "observed_created_on": _seen}.get(rest[0], str)
+        before, after = (one_line(name_of(each)) for each in (change.before, change.after))
+        yield f"{shown}: {before} {words.before}, {after} {words.after}"
 
 
-def _limit(of: str, rest: list[str], change: Change) -> Iterator[str]:
+def _only_in(added: bool, words: Words) -> str:
+    return f"not in {words.other}" if added else f"in {words.other} only"
+
+
+def _limit(of: str, rest: list[str], change: Change, words: Words) -> Iterator[str]:
     if rest:
         before, after = (_number(each) for each in (change.before, change.after))
-        yield f"{one_line(rest[0])} of {of}: {before} when approved, {after} now"
+        yield f"{one_line(rest[0])} of {of}: {before} {words.before}, {after} {words.after}"
         return
-    values = change.after if change.kind == "added" else change.before
+    added = change.kind == "added"
+    values = change.after if added else change.before
     listed = ", ".join(f"{one_line(name)} {_number(each)}" for name, each in sorted(values.items()))
-    yield f"limits of {of} are {'new' if change.kind == 'added' else 'gone'}: {listed}"
+    yield f"limits of {of} ({listed}) are {_only_in(added, words)}"
 
 
 def _number(value: float | None) -> str:
@@ -129,8 +146,12 @@ def index_of(created_on: str | None) -> str:
     return "an index not seen yet" if created_on is None else f"the index created on {created_on}"
 
 
-def _read(created_on: str | None) -> str:
-    return "the index that the state knows" if created_on is None else f"another index, created on {created_on}"
+def _seen(created_on: str | None) -> str:
+    return (
+        "the look found the index that the state knows"
+        if created_on is None
+        else f"the look found another index, created on {created_on},"
+    )
 
 
 def _pairs(approved: Plan, now: Plan) -> Iterator[tuple[IndexPlan | None, IndexPlan | None]]:
@@ -140,7 +161,7 @@ def _pairs(approved: Plan, now: Plan) -> Iterator[tuple[IndexPlan | None, IndexP
         yield before.get(target), after.get(target)
 
 
-def _prefixes(before: IndexPlan | None, after: IndexPlan | None, *, unseen: bool) -> Iterator[str]:
+def _prefixes(before: IndexPlan | None, after: IndexPlan | None, words: Words, *, unseen: bool) -> Iterator[str]:
     old, new = (
         {(each.text, each.path): each for each in (index.prefixes if index else ())} for index in (before, after)
     )
@@ -148,10 +169,10 @@ def _prefixes(before: IndexPlan | None, after: IndexPlan | None, *, unseen: bool
         was, is_ = old.get(key), new.get(key)
         name = f'{_where(before, after)}: prefix "{one_line(key[0])}" of {one_line(key[1])}'
         if was is None or is_ is None:
-            yield f"{name} is {'in the approved plan only' if is_ is None else 'not in the approved plan'}"
+            yield f"{name} is {_only_in(was is None, words)}"
         elif (was.count, was.digest) != (is_.count, is_.digest) and not unseen:
             same = was.count == is_.count
-            yield f"{name}: {_matched(was)} when approved, {'other ids' if same else _matched(is_)} now"
+            yield f"{name}: {_matched(was)} {words.before}, {'other ids' if same else _matched(is_)} {words.after}"
 
 
 def _matched(prefix: PrefixPlan) -> str:

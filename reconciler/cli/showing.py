@@ -1,0 +1,73 @@
+"""`reconciler show`: a saved plan, and what it does that another does not."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from reconciler.cli import output
+from reconciler.cli.failures import say
+from reconciler.cli.options import PATH, format_option
+from reconciler.cli.presenting import FORMATS, Presented, check_max_bytes, max_bytes_option, present
+from reconciler.clock import timestamp
+from reconciler.errors import ExitCode, UsageError
+from reconciler.planfile import SavedPlan, read
+
+_AGAINST_FORMATS = ("text", "json", "markdown")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  reconciler show erasure.plan.json
+  reconciler show erasure.plan.json --verbose
+  reconciler show erasure.plan.json --format markdown --max-bytes 32000
+  reconciler show head.plan.json --against base.plan.json
+  reconciler show head.plan.json --against base.plan.json --format markdown
+"""
+)
+@click.argument("planfile", type=PATH)
+@click.option(
+    "--against", type=PATH, metavar="OTHERPLAN", help="Show what PLANFILE does that this plan does not, and back."
+)
+@click.option("--verbose", is_flag=True, help="List every id.")
+@format_option(*FORMATS)
+@max_bytes_option
+def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes: int | None) -> int:
+    """Show a saved plan. Reads nothing but the files named.
+
+    With --against: which actions PLANFILE has and OTHERPLAN has not. Of the plan of a pull request's head against
+    that of its base this is what it introduces; what both have was pending anyway.
+    """
+    check_max_bytes(max_bytes, form)
+    if against is not None and (form not in _AGAINST_FORMATS or max_bytes is not None):
+        asked = f"--format {form}" if max_bytes is None else "--max-bytes"
+        hint = f"--against knows --format {', '.join(_AGAINST_FORMATS)}."
+        raise UsageError(f"{asked} does not go with --against", hint=hint)
+    saved = read(planfile)
+    if against is not None:
+        _show_against(saved, read(against), verbose=verbose, form=form)
+        return ExitCode.DONE
+    present(Presented(saved, planfile, saved.sha256, ExitCode.DONE, verbose, max_bytes), form)
+    if form == "text" and saved.expires_at is not None:
+        say(f"Expires at {timestamp(saved.expires_at)}: apply does not begin it after that.")
+    return ExitCode.DONE
+
+
+def _show_against(saved: SavedPlan, other: SavedPlan, *, verbose: bool, form: str) -> None:
+    from reconciler.model.comparison import compare  # noqa: PLC0415 - a plain show needs none of this
+    from reconciler.operations.comparing import TWO_PLANS, inputs_that_differ  # noqa: PLC0415
+    from reconciler.render import comparison  # noqa: PLC0415
+    from reconciler.render.lines import write_coloured  # noqa: PLC0415
+
+    found = compare(saved.plan, other.plan)
+    inputs = inputs_that_differ(other.plan, saved.plan, TWO_PLANS)
+    if form == "json":
+        output.write(comparison.comparison_json(found, inputs))
+    elif form == "markdown":
+        output.tell(*comparison.comparison_markdown(found, inputs))
+    else:
+        with output.writing():
+            write_coloured(comparison.comparison_lines(found, inputs, verbose=verbose), sys.stdout)
+            sys.stdout.flush()

@@ -1,0 +1,180 @@
+"""A plan against another: what it introduces, what was pending anyway, what it does no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from reconciler.model.comparison import ActionComparison, Comparison
+from reconciler.model.idset import IdSet
+from reconciler.model.plan import ActionKind
+from reconciler.render.escape import json_text, line, plain
+from reconciler.render.lines import Line
+from reconciler.render.markdown import cell, code, row
+
+FORMAT_VERSION = "1.0"
+
+#: The parts of a comparison, in the order in which they are told, with their headings.
+PARTS = {"introduced": "introduced", "pending_anyway": "pending anyway", "gone": "only in the other plan"}
+
+_STYLES = {"introduced": "red", "pending_anyway": "cyan", "gone": "dim"}
+
+_WORDS = {
+    ActionKind.DELETE: "to delete",
+    ActionKind.RESEND: "to send again",
+    ActionKind.REAPPEARED: "reappeared, to delete again",
+    ActionKind.CONFIRM: "waiting for confirmation",
+    ActionKind.ALREADY_ABSENT: "found absent already",
+    ActionKind.RELEASE: "to release",
+    ActionKind.UNCHANGED: "verified absent, unchanged",
+    ActionKind.BLOCKED: "blocked",
+}
+
+#: Ids in a block of the Markdown, of each action: a comment has its limits, the JSON has them all.
+_MARKDOWN_IDS = 50
+
+_OTHER_STATE = (
+    "The two plans were made at different places of the state: what is pending anyway may have changed in between."
+)
+
+
+def comparison_lines(
+    found: Comparison, inputs: Sequence[str], *, verbose: bool = False, examples: int = 3
+) -> Iterator[Line]:
+    """The lines of a comparison.
+
+    Args:
+        found: the comparison.
+        inputs: sentences on what the two plans were made from.
+        verbose: show every id.
+        examples: ids shown of each group otherwise.
+    """
+    for index in found.indexes:
+        yield Line(plain(str(index.target)), "bold")
+        for part, heading in PARTS.items():
+            groups = [(each.kind, ids) for each in index.actions for ids in _part(each, part) if ids]
+            if groups:
+                yield Line(f"  {heading}")
+            for kind, ids in groups:
+                yield from _group(kind, ids, _STYLES[part], None if verbose else examples)
+        yield Line()
+    for sentence in inputs:
+        yield Line(line(sentence))
+    if not found.same_state:
+        yield Line(f"warning: {_OTHER_STATE}", "yellow")
+    if inputs or not found.same_state:
+        yield Line()
+    yield Line(headline(found), "bold")
+    yield Line(f"Fingerprint: {plain(found.plan.fingerprint)}")
+    yield Line(f"Against:     {plain(found.against.fingerprint)}")
+
+
+def headline(found: Comparison) -> str:
+    """The counts, in one line whose shape never changes."""
+    return (
+        f"Introduced: {_sent(found, 'introduced')}. Pending anyway: {_sent(found, 'pending_anyway')}. "
+        f"Only in the other plan: {_sent(found, 'gone')}."
+    )
+
+
+def comparison_json(found: Comparison, inputs: Sequence[str]) -> Iterator[str]:
+    """The document of `show --against --format json`, in pieces; schema `comparison`."""
+    plan, against = found.plan, found.against
+    yield "{\n"
+    yield f'  "format_version": {json_text(FORMAT_VERSION)},\n'
+    yield f'  "fingerprint": {json_text(plan.fingerprint)},\n'
+    yield f'  "against": {json_text(against.fingerprint)},\n'
+    yield f'  "same_state": {json_text(found.same_state)},\n'
+    yield f'  "summary": {json_text({part: _counts(found, part) for part in PARTS})},\n'
+    yield '  "indexes": ['
+    before = "\n"
+    for index in found.indexes:
+        target = index.target
+        yield f"{before}    {{\n"
+        yield f'      "account_id": {json_text(target.account_id)},\n'
+        yield f'      "index": {json_text(target.index)},\n'
+        yield f'      "origin": {json_text(target.origin)},\n'
+        yield '      "actions": ['
+        inner = "\n"
+        for action in index.actions:
+            yield f'{inner}        {{\n          "action": {json_text(action.kind.value)}'
+            for part, ids in action.parts():
+                document = {"count": len(ids), "ids": list(ids)}
+                yield f',\n          "{part}": {json_text(document)}'
+            yield "\n        }"
+            inner = ",\n"
+        yield "\n      ]\n    }"
+        before = ",\n"
+    yield "],\n" if before == "\n" else "\n  ],\n"
+    yield f'  "differences": {json_text(list(inputs))}\n'
+    yield "}\n"
+
+
+def comparison_markdown(found: Comparison, inputs: Sequence[str]) -> Iterator[str]:
+    """The comparison for a pull request: counts as a table, ids folded, everything untrusted as code."""
+    yield f"**{headline(found)}**"
+    yield ""
+    if found.indexes:
+        yield row("index", "action", "introduced", "pending anyway", "only in the other plan")
+        yield row("---", "---", "---:", "---:", "---:")
+        for index in found.indexes:
+            for action in index.actions:
+                counts = (f"{len(ids):,}" for _, ids in action.parts())
+                yield row(cell(str(index.target)), _WORDS[action.kind], *counts)
+        yield ""
+    for index in found.indexes:
+        for action in index.actions:
+            for part in ("introduced", "gone"):
+                for ids in _part(action, part):
+                    yield from _folded(f"{index.target.index}", action.kind, part, ids)
+    for sentence in inputs:
+        yield f"- {code(sentence)}"
+    if inputs:
+        yield ""
+    if not found.same_state:
+        yield f"> {_OTHER_STATE}"
+        yield ""
+    yield f"{code(found.plan.fingerprint)} against {code(found.against.fingerprint)}"
+
+
+def _folded(index: str, kind: ActionKind, part: str, ids: IdSet) -> Iterator[str]:
+    if not ids:
+        return
+    yield f"<details><summary>{len(ids):,} {_noun(ids)} {_WORDS[kind]}, {PARTS[part]}</summary>"
+    yield ""
+    yield f"Index {code(index)}:"
+    yield ""
+    for id_ in islice(ids, _MARKDOWN_IDS):
+        yield f"- {code(id_)}"
+    if len(ids) > _MARKDOWN_IDS:
+        yield f"- … and {len(ids) - _MARKDOWN_IDS:,} more"
+    yield ""
+    yield "</details>"
+    yield ""
+
+
+def _part(action: ActionComparison, part: str) -> Iterator[IdSet]:
+    return (ids for name, ids in action.parts() if name == part)
+
+
+def _group(kind: ActionKind, ids: IdSet, style: str, examples: int | None) -> Iterator[Line]:
+    yield Line(f"    {kind.symbol} {len(ids):,} {_noun(ids)} {_WORDS[kind]}", style)
+    shown = 0
+    for id_ in islice(ids, examples):
+        # The symbol stands before each id: an id that begins a line could be a command to a CI runner.
+        yield Line(f"        {kind.symbol} {plain(id_)}", style)
+        shown += 1
+    if shown < len(ids):
+        yield Line(f"        … and {len(ids) - shown:,} more", style)
+
+
+def _counts(found: Comparison, part: str) -> dict[str, int]:
+    return {kind.value: found.count(part, kind) for kind in ActionKind if kind is not ActionKind.UNCHANGED}
+
+
+def _sent(found: Comparison, part: str) -> str:
+    return f"{found.sends(part):,} to send, {found.count(part, ActionKind.RELEASE):,} to release"
+
+
+def _noun(ids: IdSet) -> str:
+    return "id" if len(ids) == 1 else "ids"
