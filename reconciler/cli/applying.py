@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,15 @@ from pathlib import Path
 import click
 
 from reconciler.cli import output
-from reconciler.cli.asking import confirmed
-from reconciler.cli.failures import report
+from reconciler.cli.asking import answered, confirmed
+from reconciler.cli.failures import report, say
 from reconciler.cli.interrupts import Signals, signals
 from reconciler.cli.options import PATH, context_of, format_option, lock_timeout, surroundings, timeout
 from reconciler.cli.presenting import show_plan
 from reconciler.cli.progress import Heartbeat, sink, tell_error, write_event
 from reconciler.errors import PlanRefused, ReconcilerError, UsageError
 from reconciler.model.notices import Notice, Problem, RunBegan, Waiting
-from reconciler.model.plan import Summary
+from reconciler.model.plan import Plan
 from reconciler.operations.applying import ApplyOptions, ApplyResult
 from reconciler.operations.applying import apply as carry_out
 from reconciler.operations.context import Context
@@ -43,6 +44,13 @@ Examples:
     "--approved", type=PATH, metavar="PLANFILE", help="The plan that --expect is of: differences are shown."
 )
 @click.option("--refresh", is_flag=True, help="Read the live indexes before planning.")
+@click.option(
+    "--dangerous-ignore-limits",
+    "ignore_limits",
+    is_flag=True,
+    help="Let a person at a terminal pass over limits (never over keeps). Who and why is recorded in the state.",
+)
+@click.option("--reason", metavar="TEXT", help="Why --dangerous-ignore-limits; asked for when it is not given.")
 @click.option("--wait/--no-wait", default=True, help="Wait until every id is verified absent (default), or not.")
 @timeout(600.0)
 @lock_timeout
@@ -56,6 +64,8 @@ def apply(
     expect: str | None,
     approved: str | None,
     refresh: bool,
+    ignore_limits: bool,
+    reason: str | None,
     wait: bool,
     timeout: float,
     lock_timeout: float,
@@ -88,7 +98,12 @@ def apply(
                 "--refresh does not go with a saved plan, which is carried out as it is",
                 hint="Make it again with plan --refresh --out FILE, and apply that.",
             )
+        if ignore_limits:
+            _needs_a_person(asks=asks and expect is None)
+        elif reason is not None:
+            raise UsageError("--reason goes with --dangerous-ignore-limits")
         context = context_of(state=state, config=config, base_url=base_url)
+        part = _Apply(context, form, heartbeat, stop, asks=asks, reason=reason or "")
         options = ApplyOptions(
             refresh=refresh,
             wait=wait,
@@ -97,8 +112,8 @@ def apply(
             require_state=require_state,
             expect=expect,
             approved=None if approved is None else read(approved),
+            dangerous_ignore_limits=part.why if ignore_limits else None,
         )
-        part = _Apply(context, form, heartbeat, stop, asks=asks)
         try:
             result = carry_out(
                 context,
@@ -115,6 +130,22 @@ def apply(
     with output.outcome_of_a_run():
         _tell(result, form)
     return result.exit_code
+
+
+def _needs_a_person(*, asks: bool) -> None:
+    """Limits are passed over by somebody who sees the plan and types an answer: no script, no pipeline.
+
+    Raises:
+        UsageError: nobody is asked, or not at a terminal.
+    """
+    way_out = "Raise the limit in reconciler.yaml instead, where it is reviewed."
+    if not asks:
+        raise UsageError(
+            "a person is asked to ignore limits: never with a saved plan, --auto-approve or --expect",
+            hint=way_out,
+        )
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+        raise UsageError("--dangerous-ignore-limits needs a person at a terminal: stdin is none", hint=way_out)
 
 
 def _saved_plan(what: tuple[str, ...]) -> SavedPlan | None:
@@ -157,12 +188,22 @@ def _beginning(path: str) -> str:
 class _Apply:
     """What an apply shows and asks on its way; also its sink."""
 
-    def __init__(self, context: Context, form: str, heartbeat: Heartbeat, stop: Signals, *, asks: bool) -> None:
+    def __init__(
+        self,
+        context: Context,
+        form: str,
+        heartbeat: Heartbeat,
+        stop: Signals,
+        *,
+        asks: bool,
+        reason: str,
+    ) -> None:
         self._context = context
         self._form = form
         self._heartbeat = heartbeat
         self._stop = stop
         self._asks = asks
+        self._reason = reason
 
     def __call__(self, notice: Notice) -> None:
         """See Sink. While it waits for the state nothing is recorded: a signal ends it at once."""
@@ -180,14 +221,19 @@ class _Apply:
         with self._heartbeat.paused():
             self._show(planned)
             self._context.require_credentials()
-            agreed = _confirmed(planned.plan.summary) if self._asks else True
+            agreed = _confirmed(planned.plan) if self._asks else True
+            if agreed and planned.plan.refused and not self._reason:
+                say("\nLimits refuse this plan. Why are they ignored? Your answer is recorded in the state.\n")
+                self._reason = answered("  Reason: ")
         self._stop.orderly = agreed
         return agreed
 
+    def why(self) -> str:
+        """Why limits are passed over; "" when nobody said."""
+        return self._reason
+
     def show_refused(self, refused: PlanRefused) -> None:
         """A refused plan shows all its actions like any other, before the error."""
-        from reconciler.model.plan import Plan  # noqa: PLC0415 - of no use otherwise
-
         if self._form == "text" and isinstance(refused.plan, Plan):
             show_plan(refused.plan)
 
@@ -208,11 +254,12 @@ class _Apply:
             self._heartbeat(Problem(diagnostic))
 
 
-def _confirmed(summary: Summary) -> bool:
+def _confirmed(plan: Plan) -> bool:
     """Only the word yes approves. A closed stdin is an error, never a yes."""
+    summary = plan.summary
     question = "Do you want to record this?"
     if summary.sends:
-        question = f"Do you want to delete {summary.sends:,} vectors?"
+        question = f"Do you want to delete {summary.sends:,} vectors{', over the limits' if plan.refused else ''}?"
     elif summary.release:
         question = f"Do you want to release {summary.release:,} ids? They are not enforced or audited any more."
     released = f" {summary.release:,} ids are released." if summary.sends and summary.release else ""

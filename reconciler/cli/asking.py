@@ -15,7 +15,15 @@ def confirmed(question: str, warning: str, *, hint: str) -> bool:
         UsageError: there is nobody to ask; `hint` says how to do without.
     """
     say(f"\n{question}\n  {warning}Only 'yes' will be accepted to approve.\n")
-    say("  Enter a value: ", end="")
+    answer = answered("  Enter a value: ")
+    if not answer:
+        raise UsageError("approval was asked for, but stdin is closed", hint=hint)
+    return answer.strip() == "yes"
+
+
+def answered(question: str) -> str:
+    """The line that is typed after `question`, its line end included; "" when there is nobody to ask."""
+    say(question, end="")
     try:
         answer = sys.stdin.readline() if sys.stdin is not None else ""
     except UnicodeDecodeError:
@@ -23,6 +31,4 @@ def confirmed(question: str, warning: str, *, hint: str) -> bool:
     except (OSError, ValueError):  # closed
         answer = ""
     say()
-    if not answer:
-        raise UsageError("approval was asked for, but stdin is closed", hint=hint)
-    return answer.strip() == "yes"
+    return answer

@@ -221,6 +221,25 @@ class RunRecord:
     fenced_by: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class IgnoredLimits:
+    """A person let the plan of a run pass its limits.
+
+    Attributes:
+        run: which run.
+        at: RFC 3339.
+        who: as the machine knows them.
+        why: in their words.
+        limits: what was passed over, a line each.
+    """
+
+    run: str
+    at: str
+    who: str
+    why: str
+    limits: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Projection:
     """The state, folded. Empty (`lineage` "") when there is none.
@@ -236,6 +255,7 @@ class Projection:
         moved_to: the store this log was moved to; None while it lives here.
         next_batch: the next free batch number.
         requests: (RFC 3339, requests made) of the frames, newest last, for the budget; only the tail is kept.
+        limits_ignored: in order of the log.
     """
 
     lineage: str = ""
@@ -249,6 +269,7 @@ class Projection:
     moved_to: str | None = None
     next_batch: int = 1
     requests: tuple[tuple[str, int], ...] = ()
+    limits_ignored: tuple[IgnoredLimits, ...] = ()
 
     @property
     def open_run(self) -> RunRecord | None:

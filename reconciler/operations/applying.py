@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from reconciler import __version__
 from reconciler.errors import (
     ExitCode,
-    ManifestError,
-    PlanRefused,
     PlanStale,
     ReconcilerError,
     StateError,
@@ -18,7 +16,7 @@ from reconciler.errors import (
     worst_exit_code,
 )
 from reconciler.model.desired import Desired
-from reconciler.model.diagnostic import Diagnostic, Severity, has_errors, warning
+from reconciler.model.diagnostic import Severity, warning
 from reconciler.model.notices import Problem, RunBegan, Sink, ignore
 from reconciler.model.observation import Observation
 from reconciler.model.plan import Plan
@@ -28,6 +26,7 @@ from reconciler.operations.context import Context, load
 from reconciler.operations.execution import Execution, Executor, blocking_errors, missing_index
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import Planned, observe, replan, store_warnings
+from reconciler.operations.refusing import Why, check, ignored_limits
 from reconciler.planfile import SavedPlan
 from reconciler.state.journal import Journal
 from reconciler.state.journal import create as create_state
@@ -85,6 +84,8 @@ class ApplyOptions:
         expect: the fingerprint that must be carried out; None = none.
         approved: the plan that `expect` is of, to show what differs; None = unknown.
         only: the one index to apply; None = all.
+        dangerous_ignore_limits: carry out a plan that limits refuse, once it was approved: called then for the
+            reason, which is recorded. Never overrules a keep; not together with a saved or an expected plan.
     """
 
     refresh: bool = False
@@ -95,6 +96,7 @@ class ApplyOptions:
     expect: str | None = None
     approved: SavedPlan | None = None
     only: str | None = None
+    dangerous_ignore_limits: Why | None = None
 
 
 def apply(
@@ -125,6 +127,11 @@ def apply(
     chosen = options or ApplyOptions()
     if saved is not None and paths:
         raise UsageError("a saved plan and PATHS do not go together")
+    if chosen.dangerous_ignore_limits and (approve is None or saved is not None or chosen.expect is not None):
+        raise UsageError(
+            "limits are ignored by a person who was shown the plan, never with a saved or an expected plan",
+            hint="Raise the limit in reconciler.yaml, where it is reviewed.",
+        )
     journal = open_state(context, require=chosen.require_state)
     try:
         return _Apply(context, journal, tuple(paths), saved, chosen, notify, interrupts or Interrupts()).run(
@@ -190,12 +197,16 @@ class _Apply:
             return self._nothing(approved)
         if approve is not None and not approve(approved.planned):
             raise UsageError("apply cancelled: it was not approved", hint="Nothing was sent or recorded.")
+        why = self.options.dangerous_ignore_limits
+        ignored = ignored_limits(approved.planned.plan, why, self.context.environment)
         self.context.require_credentials()
         run, approved = self._start(approved)
         counts: dict[str, int] = {}
         outcome, uncounted = "failed", 0
         try:
             self.notify(RunBegan(run.run, run.took_over))
+            if ignored is not None:
+                run.append((ignored,))
             for found in store_warnings(self.journal.store):
                 self.notify(Problem(found))
             budget = self.context.budget(run.snapshot(), made=self.looked)
@@ -240,7 +251,7 @@ class _Apply:
             observation = self._look(desired, projection)
             planned = replan(self.context, desired, projection, observation, paths=paths, only=options.only)
             approved = Approved(planned)
-        check(approved.planned)
+        check(approved.planned, ignore_limits=self.options.dangerous_ignore_limits is not None)
         if self.saved is None and options.expect is not None:
             approved = check_expected(self.context, self.journal, approved, options.expect, options.approved)
         return approved
@@ -347,36 +358,6 @@ class _Apply:
             errors=errors,
             exit_code=worst_exit_code(*codes),
         )
-
-
-def check(planned: Planned) -> None:
-    """Whether a plan may be carried out at all.
-
-    Raises:
-        ManifestError: the manifests cannot be used.
-        PlanRefused: a limit or a keep forbids it.
-    """
-    plan = planned.plan
-    check_manifests(plan.diagnostics)
-    if plan.refused:
-        raise PlanRefused("the plan is refused: nothing was sent", diagnostics=plan.diagnostics, plan=plan)
-    unresolved = {index.target for index in plan.indexes for prefix in index.prefixes if prefix.count is None}
-    if unresolved - set(planned.missing):
-        raise ManifestError(
-            "a prefix was never listed, so what it matches is not known: nothing was sent",
-            hint="Run plan --refresh --out FILE and apply that.",
-            diagnostics=plan.diagnostics,
-        )
-
-
-def check_manifests(diagnostics: tuple[Diagnostic, ...]) -> None:
-    """Whether what was loaded can be used.
-
-    Raises:
-        ManifestError: one of the diagnostics is an error.
-    """
-    if has_errors(diagnostics):
-        raise ManifestError("the manifests cannot be used: nothing was done", diagnostics=diagnostics)
 
 
 def _outcome(execution: Execution) -> str:

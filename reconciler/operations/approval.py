@@ -3,11 +3,11 @@
 A plan file is untrusted. Its ids are compared with the manifests as they are now, its fingerprint with its own
 content, and, where no live index was read for it, with the plan that the state at its position gives again.
 
-A plan may expire. That moment is no part of the fingerprint, so whoever can write the file can move it: it keeps a
-file that was forgotten from being carried out, no more. Somebody who can write the file could as well plan again,
-which needs no credentials and gives the same fingerprint; what may be deleted is said by the manifests alone. What a
-run of the plan has begun to send is finished even if the plan has expired since: it was approved, and half of it is
-done. An apply that began in time is not stopped.
+A plan may expire. That moment is no part of the fingerprint, so whoever can write the file can move it: it keeps
+a file that was forgotten from being carried out, no more. Somebody who can write the file could as well plan
+again, which needs no credentials and gives the same fingerprint; what may be deleted is said by the manifests
+alone. What a run of the plan has begun to send is finished even if the plan has expired since: it was approved,
+and half of it is done. An apply that began in time is not stopped.
 """
 
 from __future__ import annotations

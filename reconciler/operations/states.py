@@ -10,9 +10,9 @@ from reconciler.model.desired import Keep
 from reconciler.model.diagnostic import Severity
 from reconciler.model.idset import IdSet
 from reconciler.model.tombstones import Projection, Status
-from reconciler.operations.applying import check_manifests
 from reconciler.operations.context import Context, load
 from reconciler.operations.planning import read_state
+from reconciler.operations.refusing import check_manifests
 from reconciler.state.history import HistoryEntry, history
 from reconciler.state.journal import Journal
 from reconciler.state.journal import create as create_state

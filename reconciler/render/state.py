@@ -66,7 +66,8 @@ def state_json(projection: Projection, *, index: str | None = None) -> Iterator[
     yield "],\n" if before == "\n" else "\n  ],\n"
     yield f'  "origin": {json_text(projection.origin)},\n'
     yield f'  "moved_to": {json_text(projection.moved_to)},\n'
-    yield f'  "open_run": {json_text(_run_document(projection.open_run))}\n'
+    yield f'  "open_run": {json_text(_run_document(projection.open_run))},\n'
+    yield f'  "limits_ignored": {json_text(_ignored(projection))}\n'
     yield "}\n"
 
 
@@ -86,6 +87,10 @@ def state_text(projection: Projection, *, index: str | None = None) -> Iterator[
     run = projection.open_run
     if run is not None:
         yield f"Held by: {plain(_holder(run))}"
+    for each in projection.limits_ignored:
+        yield plain(f"Limits ignored: {each.at} by {each.who}: {each.why} (run {each.run})")
+        for limit in each.limits:
+            yield f"  {line(limit)}"
     for record in records_of(projection, index):
         yield ""
         yield from _record_text(record)
@@ -182,6 +187,13 @@ def _run_document(run: RunRecord | None) -> dict[str, Any] | None:
         "last_frame_at": run.last_frame_at,
         "lease_seconds": run.lease_seconds,
     }
+
+
+def _ignored(projection: Projection) -> list[dict[str, Any]]:
+    return [
+        {"run": each.run, "at": each.at, "who": each.who, "why": each.why, "limits": list(each.limits)}
+        for each in projection.limits_ignored
+    ]
 
 
 def _holder(run: RunRecord) -> str:

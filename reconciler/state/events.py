@@ -203,11 +203,12 @@ class LeaseRenewed:
 
 @dataclass(frozen=True, slots=True)
 class LimitsIgnored:
-    """A person at a prompt let a plan pass its limits."""
+    """A person at a prompt let a plan pass its limits. `limits`: which, as the refusal said it, a line each."""
 
     kind: ClassVar[str] = "limits_ignored"
     who: str
     why: str
+    limits: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -369,8 +369,9 @@ class Fold(Tables):
     def _of_run(self, _event: ev.Event) -> None:
         self._need_run()
 
-    def _ignore(self, _event: ev.Event) -> None:
-        pass
+    def _limits_ignored(self, event: ev.LimitsIgnored) -> None:
+        self._need_run()
+        self._remember_ignored(event.who, event.why, event.limits)
 
     def _collect(self, event: ev.Unknown) -> None:
         self._put(self._unknown, str(event.document.get("kind")), None)
@@ -390,8 +391,8 @@ class Fold(Tables):
         ev.Reappeared: _reappeared,
         ev.Released: _released,
         ev.LeaseRenewed: _of_run,
-        ev.LimitsIgnored: _of_run,
-        ev.Recovered: _ignore,
+        ev.LimitsIgnored: _limits_ignored,
+        ev.Recovered: lambda _fold, _event: None,
         ev.Moved: _moved,
         ev.Unknown: _collect,
     }

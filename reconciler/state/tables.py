@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 from reconciler.clock import parse_timestamp
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
-from reconciler.model.tombstones import BatchRecord, DeclarationRecord, Held, Projection, RunRecord, TargetRecord
+from reconciler.model.tombstones import (
+    BatchRecord,
+    DeclarationRecord,
+    Held,
+    IgnoredLimits,
+    Projection,
+    RunRecord,
+    TargetRecord,
+)
 from reconciler.state.frames import GENESIS, Frame
 from reconciler.state.statuses import Ledger, summarize
 
@@ -53,6 +61,7 @@ class Tables:
         self._runs: dict[str, RunRecord] = {}
         self._unknown: dict[str, None] = {}
         self._requests: list[tuple[str, int]] = []
+        self._ignored: list[IgnoredLimits] = []
         self._undo: list[Callable[[], object]] = []
         self._dirty: set[int] = set()
         self._folded: dict[int, TargetRecord] = {}
@@ -140,6 +149,7 @@ class Tables:
                 moved_to=top.moved_to,
                 next_batch=top.next_batch,
                 requests=tuple(self._recent_requests()),
+                limits_ignored=tuple(self._ignored),
             )
         return self._snapshot
 
@@ -175,6 +185,10 @@ class Tables:
         if self._frame is None:
             raise AssertionError("no frame is being folded")
         return self._frame
+
+    def _remember_ignored(self, who: str, why: str, limits: Sequence[str]) -> None:
+        frame = self._current
+        self._push(self._ignored, IgnoredLimits(frame.run, frame.at, who, why, tuple(limits)))
 
     def _put(self, mapping: dict[K, V], key: K, value: V) -> None:
         if key in mapping:
