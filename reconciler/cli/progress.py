@@ -146,4 +146,5 @@ def tell_error(tell: Sink, failure: ReconcilerError) -> None:
     """An error, and the diagnostics it carries, as notices."""
     for diagnostic in diagnostics_of(failure):
         tell(Problem(diagnostic))
-    tell(Problem(error("error", failure.message, failure.hint)))
+    told = "\n".join((*getattr(failure, "differences", ()), failure.hint))
+    tell(Problem(error("error", failure.message, told)))

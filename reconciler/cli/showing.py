@@ -57,10 +57,13 @@ def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes
 
 def _show_against(saved: SavedPlan, other: SavedPlan, *, verbose: bool, form: str) -> None:
     from reconciler.model.comparison import compare  # noqa: PLC0415 - a plain show needs none of this
+    from reconciler.operations.approval import check_whole  # noqa: PLC0415
     from reconciler.operations.comparing import TWO_PLANS, inputs_that_differ  # noqa: PLC0415
     from reconciler.render import comparison  # noqa: PLC0415
     from reconciler.render.lines import write_coloured  # noqa: PLC0415
 
+    for each in (saved, other):  # what a reviewer is told rests on them
+        check_whole(each)
     found = compare(saved.plan, other.plan)
     inputs = inputs_that_differ(other.plan, saved.plan, TWO_PLANS)
     if form == "json":

@@ -12,7 +12,7 @@ and half of it is done. An apply that began in time is not stopped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.clock import timestamp
@@ -20,6 +20,7 @@ from reconciler.errors import PlanFileError, PlanStale
 from reconciler.model.desired import Desired, DesiredTarget
 from reconciler.model.diagnostic import Severity, has_errors
 from reconciler.model.idset import IdSet
+from reconciler.model.observation import Observation
 from reconciler.model.plan import ActionKind, IndexPlan, Plan
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection, RunRecord, place
@@ -151,11 +152,12 @@ def check_expected(
         if run.fingerprint != expect or run.outcome == "done":
             continue
         base = journal.at(run.started - 1)
-        began = replan(context, planned.desired, base, None, paths=planned.paths, only=planned.only).plan
-        if began.fingerprint == expect:
-            _nothing_more(began, planned.plan, projection, run.started - 1)
-            rest = replace(planned, plan=_releasing(planned.plan, began))
-            return replace(approved, planned=rest, approval=expect)
+        for look in _looks(planned.observation, projection, expect):
+            began = replan(context, planned.desired, base, look, paths=planned.paths, only=planned.only).plan
+            if began.fingerprint == expect:
+                _nothing_more(began, planned.plan, projection, run.started - 1)
+                rest = replace(planned, plan=_releasing(planned.plan, began))
+                return replace(approved, planned=rest, approval=expect)
     if planned.plan.fingerprint == expect:
         return approved
     raise PlanStale(
@@ -164,6 +166,26 @@ def check_expected(
         + ("" if document else " With --approved PLANFILE the differences are shown."),
         differences=() if document is None else differences(document.plan, planned.plan),
     )
+
+
+def _looks(seen: Observation | None, projection: Projection, approval: str) -> Iterator[Observation | None]:
+    """What may have been seen when a run of `approval` began: nothing; or what is there now and what it sent."""
+    yield None
+    if seen is None:
+        return
+    runs = {run.run for run in projection.runs if run.fingerprint == approval}
+    targets = {}
+    for target, look in seen.targets.items():
+        record = projection.live(target)
+        batches = () if record is None else record.batches
+        sent = IdSet.union(batch.ids for batch in batches if batch.run in runs)
+        targets[target] = replace(
+            look,
+            asked=look.asked | sent,
+            present=look.present | sent,
+            matches={text: ids | sent.starting_with(text) for text, ids in look.matches.items()},
+        )
+    yield replace(seen, targets=targets)
 
 
 def check_whole(saved: SavedPlan) -> None:

@@ -54,8 +54,6 @@ def narrowing(only: str | None, targets: set[Target]) -> Iterator[Diagnostic]:
 #: Refusals that `apply --dangerous-ignore-limits` passes over, at a prompt and for a reason. Keeps are no limit.
 LIMIT_CODES = frozenset({"max-deletes", "max-percent"})
 
-_NOTHING_SENT = "Nothing is sent."
-
 
 def _way_out(name: str, index: str | None) -> str:
     """Where a limit is raised: a change that is reviewed."""
@@ -81,30 +79,26 @@ def refusals(plans: list[IndexPlan], limits: Limits) -> Iterator[Diagnostic]:
             yield refusal(
                 "max-deletes",
                 f"[{plan.target}] Too many deletes, {sends:,} ids is over {limit.max_deletes:,} "
-                f"({sends:,}/{limit.max_deletes:,}): {_way_out('max_deletes', plan.target.index)}",
-                _NOTHING_SENT,
+                f"({sends:,}/{_declared(plan):,} declared): {_way_out('max_deletes', plan.target.index)}",
             )
         if plan.percent is not None and plan.percent > limit.max_percent:
             yield refusal(
                 "max-percent",
                 f"[{plan.target}] Too many deletes, {plan.percent:.2f} % is over {limit.max_percent:g} % "
-                f"({_present(plan):,}/{plan.live_count:,}): {_way_out('max_percent', plan.target.index)}",
-                _NOTHING_SENT,
+                f"({_present(plan):,}/{plan.live_count:,} vectors): {_way_out('max_percent', plan.target.index)}",
             )
         if plan.ids(ActionKind.BLOCKED) and any(a.reason == "kept" for a in plan.actions):
             count = sum(len(a.ids) for a in plan.actions if a.reason == "kept")
             yield refusal(
                 "kept-ids",
                 f"[{plan.target}] Kept ids, {count:,} declared {'id is' if count == 1 else 'ids are'} protected "
-                f"by a keep, 0 may be ({count:,}/{_declared(plan):,}): take them out, or remove the keep",
-                _NOTHING_SENT,
+                f"by a keep, 0 may be ({count:,}/{_declared(plan):,} declared): take them out, or remove the keep",
             )
     if total > limits.max_deletes:
         yield refusal(
             "max-deletes",
             f"[whole plan] Too many deletes, {total:,} ids is over {limits.max_deletes:,} "
-            f"({total:,}/{limits.max_deletes:,}): {_way_out('max_deletes', None)}",
-            _NOTHING_SENT,
+            f"({total:,}/{sum(map(_declared, plans)):,} declared): {_way_out('max_deletes', None)}",
         )
     unchecked = [plan for plan in plans if plan.summary.sends and plan.percent is None]
     if unchecked:

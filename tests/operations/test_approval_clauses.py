@@ -1,0 +1,394 @@
+"""The design's page on plans, clause by clause: each test quotes the clause that it holds the program to."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.errors import ExitCode, ManifestError, PlanRefused, PlanStale
+from reconciler.model.idset import IdSet
+from reconciler.model.plan import Summary
+from reconciler.model.tombstones import Status
+from reconciler.operations.context import load
+from reconciler.operations.planning import plan
+from reconciler.planfile import decode
+from reconciler.planner.fingerprint import fingerprint
+from reconciler.state import events as ev
+
+
+def clause(text):
+    """The clause that a test is about; shown when it fails."""
+    return pytest.mark.parametrize("clause", [pytest.param(text, id=text)])
+
+
+def interrupted(world, after, **options):
+    """An apply that is interrupted when its request number `after` arrives."""
+    seen = []
+
+    def interrupt(ids):
+        seen.append(ids)
+        if len(seen) == after:
+            world.interrupts.request()
+
+    world.on_delete(interrupt)
+    result = world.apply(**options)
+    world.bridge.before.clear()
+    assert result.exit_code is ExitCode.INTERRUPTED
+    return result
+
+
+@pytest.fixture
+def slow(world):
+    """One request after the other, three ids each."""
+    world.configure(api={"concurrency": 1, "batch_size": 3})
+    return world
+
+
+def stale(world, **options):
+    """The refusal of an apply that sends nothing."""
+    before = len(world.deletes())
+    with pytest.raises(PlanStale) as caught:
+        world.apply(**options)
+    assert caught.value.exit_code is ExitCode.STALE
+    assert len(world.deletes()) == before
+    return caught.value
+
+
+# The document
+
+
+@clause("summary counts ids, except requests")
+def test_the_summary_counts_ids_and_requests(clause, slow, ids):
+    slow.declare(ids(7))
+    document = json.loads(slow.plan_bytes())
+    assert (document["summary"]["delete"], document["summary"]["requests"]) == (7, 3)
+    assert document["indexes"][0]["summary"] == document["summary"]
+
+
+@clause("complete: all prefixes resolved and no narrowing")
+def test_a_plan_is_complete_with_every_prefix_listed_and_every_index_covered(clause, world, ids):
+    world.manifest({"index": "docs", "reason": "r", "ids": ids(2), "prefixes": ["doc-01"]})
+    assert not world.plan().plan.complete
+    assert world.plan(refresh=True).plan.complete
+    assert not world.plan(refresh=True, only="docs").plan.complete
+
+
+@clause("errored: an error diagnostic exists")
+def test_a_plan_with_an_error_says_so(clause, world):
+    world.manifest({"index": "docs", "reason": "r", "ids": ["x" * 65]})
+    plan = world.plan().plan
+    assert plan.errored
+    assert not plan.applyable
+
+
+@clause("applyable: not errored, not refused, something to do")
+def test_a_plan_is_applyable_when_there_is_something_to_do_and_nothing_forbids_it(clause, world, ids):
+    world.declare(ids(3))
+    assert world.plan().plan.applyable
+    world.configure(limits={"max_deletes": 2})
+    refused = world.plan().plan
+    assert (refused.refused, refused.applyable) == (True, False)
+    world.configure()
+    world.apply()
+    assert not world.plan().plan.applyable
+
+
+@clause("A refused plan still shows all its actions first")
+def test_a_refused_plan_carries_all_its_actions_also_out_of_an_apply(clause, world, ids):
+    world.configure(limits={"max_deletes": 2})
+    world.declare(ids(3))
+    with pytest.raises(PlanRefused) as refused:
+        world.apply()
+    assert refused.value.plan.summary == Summary(delete=3, requests=1)
+    assert list(refused.value.plan.indexes[0].to_send) == ids(3)
+
+
+@clause("requests and the least time they take under the budget are part of every plan")
+def test_a_plan_says_what_it_costs(clause, world, ids):
+    world.configure(api={"batch_size": 1, "requests_per_five_minutes": 2})
+    world.declare(ids(5))
+    document = json.loads(world.plan_bytes())
+    assert document["summary"]["requests"] == 5
+    assert document["least_seconds"] == 600.0
+
+
+@clause("the saved file is the same document")
+def test_the_saved_file_is_what_plan_prints(clause, world, ids):
+    world.declare(ids(5))
+    planned = world.plan().plan
+    assert decode(world.plan_bytes(), path="p").plan == planned
+
+
+@clause("A saved plan with an unresolved prefix is not applyable, and the hint says plan --refresh --out")
+def test_a_prefix_never_listed_cannot_be_approved(clause, world, ids):
+    world.manifest({"index": "docs", "reason": "r", "ids": ids(2), "prefixes": ["doc-01"]})
+    saved = world.save()
+    assert not saved.plan.applyable
+    with pytest.raises(ManifestError) as refused:
+        world.apply(saved=saved)
+    assert "plan --refresh --out" in refused.value.hint
+    assert world.requests() == []
+
+
+# The fingerprint
+
+
+@clause("for each target: origin")
+def test_the_fingerprint_covers_the_origin(clause, world, ids):
+    world.declare(ids(3))
+    here = world.plan().plan.fingerprint
+    elsewhere = world.context(base_url="https://api.cloudflare.com/client/v4")
+    assert plan(elsewhere).plan.fingerprint != here
+
+
+@clause("the digests of manifests and side files (relative POSIX paths, sorted)")
+def test_the_files_of_a_plan_are_relative_and_sorted(clause, world, ids):
+    world.write("manifests/z.txt", "doc-010\n")
+    world.write("manifests/a.txt", "doc-011\n")
+    world.manifest({"index": "docs", "reason": "r", "ids_from": [{"path": "z.txt"}, {"path": "a.txt"}]})
+    paths = [file.path for file in world.plan().plan.files]
+    assert paths == ["manifests/a.txt", "manifests/gdpr.yaml", "manifests/z.txt"]
+
+
+@clause("created_on is the pin in the log at the plan's position, never one read by the same apply")
+def test_the_run_is_recorded_under_the_fingerprint_that_was_shown(clause, world, ids):
+    world.declare(ids(3))
+    shown = world.plan().plan
+    assert shown.indexes[0].created_on is None
+    world.apply(expect=shown.fingerprint)
+    assert [run.fingerprint for run in world.state.runs] == [shown.fingerprint]
+    assert world.record().created_on is not None
+
+
+@clause("Not time")
+def test_the_time_is_no_part_of_the_fingerprint(clause, world, ids):
+    world.declare(ids(3))
+    before = world.plan().plan.fingerprint
+    world.clock.advance(86_400.0)
+    assert world.plan().plan.fingerprint == before
+
+
+@clause("not position")
+def test_frames_that_change_nothing_do_not_change_the_fingerprint(clause, busy, ids):
+    busy.declare(ids(3))
+    busy.apply(wait=False)
+    busy.declare(ids(5))
+    before = busy.plan().plan
+    busy.verify()
+    after = busy.plan().plan
+    assert after.state.position > before.state.position
+    assert after.fingerprint == before.fingerprint
+
+
+@clause("not ~ o =")
+def test_what_merely_waits_or_was_found_absent_is_no_part_of_the_fingerprint(clause, world, ids):
+    world.declare([*ids(3), "doc-900"])
+    seen = world.plan(refresh=True).plan
+    assert seen.summary.already_absent == 1
+    (index,) = seen.indexes
+    without = [action for action in index.actions if action.kind.sends]
+    bare = type(index)(index.target, index.created_on, index.summary, tuple(without))
+    assert fingerprint([bare], load(world.context()), seen.limits) == seen.fingerprint
+
+
+# Stale
+
+
+@pytest.mark.fault(26)
+@clause("Stale: lineage differs")
+def test_another_lineage_is_named(clause, world, ids):
+    world.declare(ids(3))
+    world.apply()
+    world.declare(ids(5))
+    saved = world.save()
+    world.state_path.unlink()
+    said = stale(world, saved=saved)
+    assert "another state" in said.message
+    assert saved.plan.state.lineage in said.message
+
+
+@pytest.mark.fault(26)
+@clause("or a target's pin differs")
+def test_a_pin_that_differs_is_named_with_both(clause, world, ids):
+    world.declare(ids(3))
+    world.apply()
+    before = world.record().created_on
+    world.declare(ids(5))
+    saved = world.save()
+    world.emulator.delete_index(world.account, "docs")
+    world.clock.advance(1)
+    world.seed(ids(9))
+    world.declare(ids(1, 8), name="other.yaml")
+    world.apply("manifests/other.yaml", refresh=True)
+    (world.root / "manifests/other.yaml").unlink()
+    after = world.record().created_on
+    assert before != after
+    said = stale(world, saved=saved)
+    assert f"made for the index created on {before}, the state knows the index created on {after}" in said.message
+
+
+@pytest.mark.fault(26)
+@clause('the log at the plan\'s position has another head ("the state went backwards")')
+def test_a_log_that_ends_before_the_plan_is_named(clause, world, ids):
+    world.declare(ids(3))
+    world.apply()
+    lines = world.state_path.read_bytes().splitlines(keepends=True)
+    world.declare(ids(5))
+    saved = world.save()
+    world.state_path.write_bytes(b"".join(lines[:-1]))
+    said = stale(world, saved=saved)
+    assert "the state went backwards" in said.message
+    assert str(saved.plan.state.position) in said.message
+
+
+@pytest.mark.fault(26)
+@clause("the manifests resolved again differ (a file added counts)")
+def test_a_file_that_only_adds_a_comment_counts(clause, world, ids):
+    world.declare(ids(3))
+    saved = world.save()
+    world.write("manifests/later.yaml", "version: 1\n# nothing yet\n")
+    assert "manifests/later.yaml was added" in stale(world, saved=saved).differences
+
+
+@pytest.mark.fault(26)
+@clause("the manifests resolved again differ: a declaration that lapsed since")
+def test_a_declaration_that_lapsed_since_the_plan_is_not_carried_out(clause, world, ids):
+    world.manifest({"index": "docs", "reason": "r", "ids": ids(3), "until": "2026-11-23"})
+    saved = world.save()
+    assert saved.plan.summary.delete == 3
+    world.clock.advance(86_400.0)
+    said = stale(world, saved=saved)
+    assert any("3 ids fewer to delete than approved" in line for line in said.differences)
+
+
+@pytest.mark.fault(26)
+@clause("or an id needs another send that no run of this fingerprint explains")
+def test_an_id_whose_outcome_another_run_left_unknown_is_sent_again_only_if_it_was_approved(clause, slow, ids):
+    slow.declare(ids(1, 100))
+    slow.apply()
+    slow.declare([*ids(6), *ids(1, 100)])
+    saved = slow.save()
+    slow.fault("null_mutation", with_id="doc-000", times=5)
+    slow.declare([*ids(7), *ids(1, 100)])
+    assert slow.apply().unknown == 3  # a run of another fingerprint
+    slow.declare([*ids(6), *ids(1, 100)])
+    result = slow.apply(saved=saved)
+    assert result.exit_code is ExitCode.DONE
+    assert [list(entry.ids) for entry in slow.deletes()][-1] == ids(3)  # whose outcome nobody knows
+    assert "doc-006" not in slow.ids(Status.VERIFIED)
+
+
+@pytest.mark.fault(26)
+@clause("or an id needs another send that no run of this fingerprint explains")
+def test_an_id_that_came_back_after_the_approved_delete_makes_the_plan_stale(clause, world, ids):
+    world.declare(ids(3))
+    saved = world.save()
+    world.apply(saved=saved)
+    world.seed(["doc-001"])
+    world.verify(audit=True)
+    said = stale(world, saved=saved)
+    assert "need a delete again" in said.message
+    assert any(
+        "to delete again because found present" in line and '"doc-001"' in line for line in said.differences
+    )
+
+
+@clause("Ids accepted by a run of this fingerprint are skipped: that is continuing an interrupted apply")
+def test_a_continued_apply_sends_each_id_once(clause, slow, ids):
+    slow.declare(ids(9))
+    saved = slow.save()
+    interrupted(slow, 1, saved=saved)
+    assert slow.apply(saved=saved).exit_code is ExitCode.DONE
+    assert sorted(each for entry in slow.deletes() for each in entry.ids) == ids(9)
+
+
+@clause("Frames such as processed and verified never make a plan stale")
+def test_proofs_of_other_ids_never_make_a_plan_stale(clause, busy, ids):
+    busy.declare(ids(3))
+    busy.apply(wait=False)
+    busy.declare(ids(6))
+    saved = busy.save()
+    busy.verify()
+    kinds = [type(event) for event in busy.events(ev.Processed, ev.Verified)]
+    assert {ev.Processed, ev.Verified} == set(kinds)
+    assert busy.apply(saved=saved).accepted == 3
+
+
+@clause("--expect compares first with the plan made at the position where an unfinished run began")
+def test_an_expected_fingerprint_finds_its_own_interrupted_run(clause, slow, ids):
+    slow.declare(ids(9))
+    expected = slow.plan().plan.fingerprint
+    interrupted(slow, 1, expect=expected)
+    assert slow.plan().plan.fingerprint != expected
+    assert slow.apply(expect=expected).exit_code is ExitCode.DONE
+    assert sorted(each for entry in slow.deletes() for each in entry.ids) == ids(9)
+
+
+@pytest.mark.parametrize("declared", ["ids", "prefix"])
+@clause(
+    "--expect compares first with the plan made at the position where an unfinished run began: one that looked"
+)
+def test_an_interrupted_apply_that_looked_first_is_continued_by_its_fingerprint_too(clause, slow, ids, declared):
+    """What it found present then is gone now: what it has sent itself says that it was there."""
+    entry = {"ids": [*ids(9), "doc-900"]} if declared == "ids" else {"prefixes": ["doc-00"]}
+    slow.manifest({"index": "docs", "reason": "r", **entry})
+    expected = slow.plan(refresh=True).plan.fingerprint
+    interrupted(slow, 1, expect=expected, refresh=True)
+    assert slow.apply(expect=expected, refresh=True).exit_code is ExitCode.DONE
+    sent = [each for entry in slow.deletes() for each in entry.ids]
+    assert len(sent) == len(set(sent)) == len(ids(9 if declared == "ids" else 10))
+
+
+@pytest.mark.fault(26)
+@clause("--expect: an interrupted apply that looked is not continued with what appeared since")
+def test_what_a_prefix_matches_since_the_interruption_is_not_approved(clause, slow, ids):
+    slow.manifest({"index": "docs", "reason": "r", "prefixes": ["doc-00"]})
+    expected = slow.plan(refresh=True).plan.fingerprint
+    interrupted(slow, 1, expect=expected, refresh=True)
+    slow.seed(["doc-00-later"])
+    stale(slow, expect=expected, refresh=True)
+
+
+# Untrusted, zero work, releases
+
+
+@clause("A plan file is untrusted: apply loads the manifests again; each id must be in no keep")
+def test_a_keep_added_since_the_plan_is_obeyed(clause, world, ids):
+    world.declare(ids(3))
+    saved = world.save()
+    world.manifest(keep=[{"index": "docs", "reason": "hold", "ids": ids(1)}], name="hold.yaml")
+    with pytest.raises((PlanStale, PlanRefused)):
+        world.apply(saved=saved)
+    assert world.deletes() == []
+
+
+@clause("A saved plan of which neither this apply nor an earlier run of its fingerprint sent any ends in 6")
+def test_approved_work_that_others_did_is_not_this_plans_success(clause, world, ids):
+    world.declare(ids(1, 100))
+    world.apply()
+    world.declare([*ids(3), *ids(1, 100)])
+    saved = world.save()
+    world.declare([*ids(4), *ids(1, 100)])
+    world.apply()  # a run of another fingerprint
+    world.declare([*ids(3), *ids(1, 100)])
+    assert "no run of it did it" in stale(world, saved=saved).message
+
+
+@clause("an id is released only if the manifest that declared it lies within PATHS")
+def test_a_plan_of_a_part_never_releases_the_rest(clause, world, ids):
+    world.declare(ids(3))
+    world.declare(ids(3, 10), name="other.yaml")
+    world.apply()
+    world.declare(ids(2))
+    world.declare(ids(2, 10), name="other.yaml")
+    (index,) = world.save("manifests/gdpr.yaml").plan.indexes
+    assert IdSet.of(["doc-002"]) == IdSet.union(a.ids for a in index.actions if a.kind.symbol == ".")
+
+
+@clause("The order: several hold, the first of …, 6, 3: a stale plan is stale before it is refused")
+def test_a_stale_plan_is_called_stale_even_where_a_limit_would_refuse_it(clause, world, ids):
+    world.declare(ids(3))
+    saved = world.save()
+    world.configure(limits={"max_deletes": 1})
+    assert "limits" in stale(world, saved=saved).message
