@@ -227,3 +227,47 @@ def test_what_the_loader_noticed_stays_in_the_plan(build):
     assert build.codes(plan)[0] == "error: duplicate-key"
     assert plan.errored
     assert not plan.applyable
+
+
+# What a refusal says: scope, measured, limit, raw counts and the way out, in one line
+
+
+def lines(plan):
+    return [d.summary for d in plan.diagnostics if d.severity == "refusal"]
+
+
+def test_too_many_deletes_are_told_in_one_line(build):
+    state = build.state(build.record({Status.VERIFIED: names(4, "old")}))
+    desired = build.desired(build.declaration(*names(6), *names(4, "old")))
+    plan = build.plan(desired, state, limits=Limits(max_deletes=5))
+    assert lines(plan) == [
+        (
+            f"[{build.target()}] Too many deletes, 6 ids is over 5 (6/10 declared): if this is meant, raise "
+            "indexes.articles.max_deletes in reconciler.yaml, where it is reviewed"
+        ),
+        (
+            "[whole plan] Too many deletes, 6 ids is over 5 (6/10 declared): if this is meant, raise "
+            "limits.max_deletes in reconciler.yaml, where it is reviewed"
+        ),
+    ]
+
+
+def test_too_much_of_an_index_is_told_with_the_raw_counts(build):
+    ids = names(175)
+    plan = build.plan(build.desired(build.declaration(*ids)), None, build.look(*ids, live_count=300))
+    assert lines(plan) == [
+        (
+            f"[{build.target()}] Too many deletes, 58.33 % is over 30 % (175/300 vectors): if this is meant, raise "
+            "indexes.articles.max_percent in reconciler.yaml, where it is reviewed"
+        ),
+    ]
+
+
+def test_kept_ids_are_told_in_one_line_and_no_limit_is_offered_as_a_way_out(build):
+    plan = build.plan(build.desired(build.declaration("x", "y"), keeps=[build.keep("x")]))
+    assert lines(plan) == [
+        (
+            f"[{build.target()}] Kept ids, 1 declared id is protected by a keep, 0 may be (1/2 declared): take them "
+            "out, or remove the keep"
+        ),
+    ]
