@@ -63,7 +63,7 @@ def of_index(plan: IndexPlan, projection: Projection, limits: Limits) -> Iterato
                 "mass-release",
                 f"[{plan.target}] Many releases, {100 * len(released) / max(1, enforced):.2f} % is over "
                 f"{limit:g} % ({len(released):,}/{enforced:,})",
-                "Released ids are not enforced or audited any more. Were declarations removed by mistake?",
+                "Released ids are not enforced or audited any more. Is that meant?",
             )
     if plan.summary.sends and not _deleted_before(projection, plan.target):
         yield warning(
