@@ -33,6 +33,9 @@ _WORDS = {
 #: Ids in a block of the Markdown, of each action: a comment has its limits, the JSON has them all.
 _MARKDOWN_IDS = 50
 
+#: Ids turned into JSON at once.
+_IDS_A_CHUNK = 4096
+
 _OTHER_STATE = (
     "The two plans were made at different places of the state: what is pending anyway may have changed in between."
 )
@@ -99,8 +102,9 @@ def comparison_json(found: Comparison, inputs: Sequence[str]) -> Iterator[str]:
         for action in index.actions:
             yield f'{inner}        {{\n          "action": {json_text(action.kind.value)}'
             for part, ids in action.parts():
-                document = {"count": len(ids), "ids": list(ids)}
-                yield f',\n          "{part}": {json_text(document)}'
+                yield f',\n          "{part}": {{"count": {len(ids)}, "ids": ['
+                yield from _ids_json(ids)
+                yield "]}"
             yield "\n        }"
             inner = ",\n"
         yield "\n      ]\n    }"
@@ -108,6 +112,13 @@ def comparison_json(found: Comparison, inputs: Sequence[str]) -> Iterator[str]:
     yield "],\n" if before == "\n" else "\n  ],\n"
     yield f'  "differences": {json_text(list(inputs))}\n'
     yield "}\n"
+
+
+def _ids_json(ids: IdSet) -> Iterator[str]:
+    before = ""
+    for chunk in ids.chunks(_IDS_A_CHUNK):
+        yield before + json_text(chunk)[1:-1]
+        before = ", "
 
 
 def comparison_markdown(found: Comparison, inputs: Sequence[str]) -> Iterator[str]:

@@ -87,3 +87,13 @@ def test_plans_of_other_places_of_the_state_are_warned_of(every_kind):
     assert "different places of the state" in lines(found)
     assert "different places of the state" in "\n".join(comparison_markdown(found, ()))
     assert "different places of the state" not in lines(compare(every_kind, every_kind))
+
+
+def test_many_ids_are_streamed_in_small_pieces_and_none_is_lost(every_kind):
+    many = IdSet.of(f"id-{n:06}" for n in range(10_000))
+    index = replace(every_kind.indexes[0], actions=(Action(ActionKind.DELETE, "new", (), many),))
+    found = compare(replace(every_kind, indexes=(index,)), replace(every_kind, indexes=()))
+    pieces = list(comparison_json(found, ()))
+    assert max(map(len, pieces)) < 60_000
+    (action,) = json.loads("".join(pieces))["indexes"][0]["actions"]
+    assert action["introduced"] == {"count": 10_000, "ids": list(many)}
