@@ -392,3 +392,36 @@ def test_a_stale_plan_is_called_stale_even_where_a_limit_would_refuse_it(clause,
     saved = world.save()
     world.configure(limits={"max_deletes": 1})
     assert "limits" in stale(world, saved=saved).message
+
+
+@pytest.mark.fault(26)
+@clause("--expect: an unfinished run is continued, and an id that came back since is not part of it")
+def test_what_came_back_since_the_interruption_needs_a_new_approval(clause, slow, ids):
+    slow.declare(ids(9))
+    expected = slow.plan().plan.fingerprint
+    interrupted(slow, 1, expect=expected)
+    slow.verify()
+    slow.seed(["doc-001"])
+    slow.verify(audit=True)
+    assert "need a delete again" in stale(slow, expect=expected).message
+
+
+@pytest.mark.fault(26)
+@clause("--expect: the position where an unfinished run of that fingerprint began")
+def test_a_run_that_came_to_its_end_is_no_unfinished_one(clause, world, ids):
+    world.declare(ids(3))
+    expected = world.plan().plan.fingerprint
+    assert world.apply(expect=expected).exit_code is ExitCode.DONE
+    assert "is not the approved one" in stale(world, expect=expected).message
+
+
+@pytest.mark.fault(26)
+@clause("origin: a plan for another API origin")
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_plan_for_another_origin_says_so(clause, world, ids, refresh):
+    world.declare(ids(3))
+    saved = world.save(refresh=refresh)
+    elsewhere = world.context(base_url="https://api.example.com/client/v4")
+    with pytest.raises(PlanStale, match=r"for loopback, this apply would go to https://api\.example\.com"):
+        world.apply(saved=saved, context=elsewhere)
+    assert world.deletes() == []

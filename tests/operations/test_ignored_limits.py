@@ -96,3 +96,18 @@ def test_a_log_of_before_there_was_a_list_of_limits_is_read(over):
     event = ev.decode({"kind": "limits_ignored", "who": "alice", "why": "r"})
     assert event == ev.LimitsIgnored("alice", "r")
     assert ev.encode(event) == {"kind": "limits_ignored", "who": "alice", "why": "r"}
+
+
+def test_a_keep_is_no_limit(over, ids):
+    over.manifest(keep=[{"index": "docs", "reason": "hold", "ids": ids(1)}], name="hold.yaml")
+    with pytest.raises(PlanRefused):
+        over.apply(approve=lambda _: True, dangerous_ignore_limits=lambda: "r")
+    assert over.requests() == []
+
+
+@pytest.mark.parametrize("why", ["", " \n", "\u200b\x07"])
+def test_without_a_reason_nothing_is_sent(over, why):
+    with pytest.raises(UsageError, match="no reason"):
+        over.apply(approve=lambda _: True, dangerous_ignore_limits=lambda: why)
+    assert over.requests() == []
+    assert not over.state_path.exists()

@@ -115,3 +115,18 @@ def test_a_release_that_the_manifests_do_not_ask_for_is_refused(world, ids):
     with pytest.raises(REFUSALS):
         world.apply(saved=edited(world, change, forge=True, refresh=True))
     assert world.ids(Status.RELEASED) == []
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize("refresh", [False, True])
+def test_a_plan_from_which_an_id_was_taken_is_refused_though_its_sums_are_right(world, ids, refresh):
+    """Its fingerprint is the approved one: only what it covers says that less would be done than was approved."""
+    world.declare(ids(5))
+
+    document = json.loads(world.plan_bytes(refresh=refresh))
+    (index,) = document["indexes"]
+    fewer(index["actions"])
+    index["summary"]["delete"] = document["summary"]["delete"] = 4
+    with pytest.raises(PlanFileError, match="does not agree with its own fingerprint"):
+        world.apply(saved=decode(json.dumps(document).encode(), path="p.json"))
+    assert world.deletes() == []
