@@ -41,7 +41,10 @@ Examples:
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option("--expect", metavar="FINGERPRINT", help="Carry out the plan with this fingerprint, or nothing.")
 @click.option(
-    "--approved", type=PATH, metavar="PLANFILE", help="The plan that --expect is of: differences are shown."
+    "--approved",
+    type=PATH,
+    metavar="PLANFILE",
+    help="The plan that --expect is of: differences are shown, and it must not have expired.",
 )
 @click.option("--refresh", is_flag=True, help="Read the live indexes before planning.")
 @click.option(
@@ -223,7 +226,9 @@ class _Apply:
             self._context.require_credentials()
             agreed = _confirmed(planned.plan) if self._asks else True
             if agreed and planned.plan.refused and not self._reason:
-                say("\nLimits refuse this plan. Why are they ignored? Your answer is recorded in the state.\n")
+                say(
+                    "\nLimits refuse this plan. Why are they ignored? Your answer, with your name, is recorded in the state.\n"
+                )
                 self._reason = answered("  Reason: ")
         self._stop.orderly = agreed
         return agreed

@@ -52,7 +52,7 @@ from reconciler.model.tombstones import DeclarationRecord, Projection, Status, T
 from reconciler.planner.checks import limits_in_force, mismatches, narrowing, refusals
 from reconciler.planner.cost import cost_of
 from reconciler.planner.fingerprint import fingerprint
-from reconciler.planner.review import nothing_declared, of_index, worst_first
+from reconciler.planner.review import nothing_declared, of_index, readable, worst_first
 
 __all__ = ["make_plan"]
 
@@ -93,7 +93,7 @@ def make_plan(
         if planned.actions or planned.prefixes or planned.summary.unchanged:
             plans.append(planned)
             diagnostics += view.diagnostics(planned)
-            diagnostics += of_index(planned, projection, limits)
+            diagnostics += of_index(planned, projection, limits) if readable(desired) else ()
     diagnostics += nothing_declared(desired, projection, (t for t in targets if only in (None, t.index)))
     diagnostics += narrowing(only, targets)
     diagnostics += refusals(plans, limits)

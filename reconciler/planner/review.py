@@ -31,12 +31,17 @@ def worst_first(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(sorted(diagnostics, key=_rank))
 
 
+def readable(desired: Desired) -> bool:
+    """What is declared could be read: what is missing in it was taken out, not misspelt."""
+    return all(d.severity is not Severity.ERROR or d.code == "no-manifests" for d in desired.diagnostics)
+
+
 def nothing_declared(desired: Desired, projection: Projection, targets: Iterable[Target]) -> Iterator[Diagnostic]:
     """An emptied folder looks like a decision to release everything."""
     if any(each.declarations or each.lapsed for each in desired.targets):
         return
-    if any(d.severity is Severity.ERROR and d.code != "no-manifests" for d in desired.diagnostics):
-        return  # what is declared could not be read
+    if not readable(desired):
+        return
     records = [record for target in targets if (record := projection.live(target)) is not None]
     remembered = {record.target: _in_scope(record, desired, projection) for record in records}
     count = sum(map(len, remembered.values()))
