@@ -226,9 +226,8 @@ class _Apply:
             self._context.require_credentials()
             agreed = _confirmed(planned.plan) if self._asks else True
             if agreed and planned.plan.refused and not self._reason:
-                say(
-                    "\nLimits refuse this plan. Why are they ignored? Your answer, with your name, is recorded in the state.\n"
-                )
+                say("\nLimits refuse this plan. Why are they ignored?")
+                say("  Your answer is recorded in the state, with your name.\n")
                 self._reason = answered("  Reason: ")
         self._stop.orderly = agreed
         return agreed

@@ -12,7 +12,7 @@ and half of it is done. An apply that began in time is not stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.clock import timestamp
@@ -32,6 +32,9 @@ from reconciler.planfile import SavedPlan
 from reconciler.planner.checks import limits_in_force, mismatches, refusals
 from reconciler.planner.fingerprint import fingerprint
 from reconciler.state.journal import Journal
+
+#: Says what differs, when it is asked.
+Told = Callable[[], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,14 @@ def check_saved(context: Context, journal: Journal, projection: Projection, save
     plan = saved.plan
     check_whole(saved)
     _not_expired(context, projection, saved)
-    base = _base(journal, projection, plan)
     desired = load(context, saved.paths, projection=projection, conflicts=Severity.REFUSAL)
     now = replan(context, desired, projection, None, paths=saved.paths, only=saved.only).plan
-    _same_inputs(context, desired, plan, now)
+    told = _told(plan, now, desired)
+    base = _base(journal, projection, plan, told)
+    _same_inputs(context, desired, plan, told)
     then = replan(context, desired, base, None, paths=saved.paths, only=saved.only).plan
     _same_plan(plan, then, desired)
-    _same_pins(plan, projection)
+    _same_pins(plan, projection, told)
     _nothing_more(plan, now, projection, plan.state.position)
     skip = {index.target: _accepted_since(projection, index.target, plan.state.position) for index in plan.indexes}
     diagnostics = (
@@ -219,7 +223,15 @@ def _not_expired(context: Context, projection: Projection, saved: SavedPlan) -> 
     )
 
 
-def _base(journal: Journal, projection: Projection, plan: Plan) -> Projection:
+def _told(plan: Plan, now: Plan, desired: Desired) -> Told:
+    """What differs between the approved plan and that of now, for whoever refuses it."""
+    if has_errors(desired.diagnostics):
+        # What could be read of broken manifests is not all that they declare: their ids say nothing.
+        return lambda: files_and_limits((plan.files, plan.limits), (desired.files, plan.limits))
+    return lambda: differences(plan, now)
+
+
+def _base(journal: Journal, projection: Projection, plan: Plan, told: Told) -> Projection:
     """The state that the plan was made against, as the log has it."""
     hint = "Nothing was sent. Plan again."
     reference = plan.state
@@ -239,6 +251,7 @@ def _base(journal: Journal, projection: Projection, plan: Plan) -> Projection:
         raise PlanStale(
             f"the plan was made without a state, but this one has a history ({len(strangers)} other runs)",
             hint=hint,
+            differences=told(),
         )
     base = journal.at(reference.position)
     if base.head != reference.head:
@@ -250,15 +263,13 @@ def _base(journal: Journal, projection: Projection, plan: Plan) -> Projection:
     return base
 
 
-def _same_inputs(context: Context, desired: Desired, plan: Plan, now: Plan) -> None:
-    """The files, the limits and the origin are those the plan was made from; `now` is what they give now."""
+def _same_inputs(context: Context, desired: Desired, plan: Plan, told: Told) -> None:
+    """The files, the limits and the origin are those the plan was made from."""
     if plan.files != desired.files:
-        # What could be read of broken manifests is not all that they declare: their ids say nothing.
-        only_files = files_and_limits((plan.files, plan.limits), (desired.files, plan.limits))
         raise PlanStale(
             "the manifests are not those the plan was made from",
             hint="Nothing was sent. Plan again.",
-            differences=only_files if has_errors(desired.diagnostics) else differences(plan, now),
+            differences=told(),
         )
     limits = limits_in_force(context.config.limits, plan.indexes)
     if limits != plan.limits:
@@ -305,7 +316,7 @@ def _enforced(declared: DesiredTarget, ids: IdSet) -> IdSet:
     return IdSet.union([ids & declared.ids, *(ids.starting_with(prefix.text) for prefix in declared.prefixes)])
 
 
-def _same_pins(plan: Plan, projection: Projection) -> None:
+def _same_pins(plan: Plan, projection: Projection, told: Told) -> None:
     explained = any(run.fingerprint == plan.fingerprint for run in projection.runs)
     for index in plan.indexes:
         record = projection.live(index.target)
@@ -319,6 +330,7 @@ def _same_pins(plan: Plan, projection: Projection) -> None:
                 f"{index.target}: the plan was made for {index_of(index.created_on)}, "
                 f"the state knows {index_of(pin)}",
                 hint="Nothing was sent. Plan again.",
+                differences=told(),
             )
 
 

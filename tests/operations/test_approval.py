@@ -241,8 +241,9 @@ def test_a_plan_made_without_a_state_is_not_applied_to_one_with_a_history(world,
     world.seed(ids(3), "more")
     world.apply("manifests/b.yaml")
     (world.root / "manifests/b.yaml").unlink()
-    with pytest.raises(PlanStale, match="without a state"):
+    with pytest.raises(PlanStale, match="without a state") as stale:
         world.apply(saved=saved)
+    assert any("3 ids more to release than approved" in line for line in stale.value.differences)
 
 
 @pytest.mark.fault(23)

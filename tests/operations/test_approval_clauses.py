@@ -226,6 +226,7 @@ def test_a_pin_that_differs_is_named_with_both(clause, world, ids):
     assert before != after
     said = stale(world, saved=saved)
     assert f"made for the index created on {before}, the state knows the index created on {after}" in said.message
+    assert any(f"created on {before} when approved" in line for line in said.differences)
 
 
 @pytest.mark.fault(26)
