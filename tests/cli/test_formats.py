@@ -25,7 +25,9 @@ def step(project, monkeypatch):
 
 
 def values(outputs):
-    found = re.findall(r"^([a-z-]+)<<(ghadelimiter_[0-9a-f-]{36})\n(.*?)\n?\2$", outputs.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^([a-z-]+)<<(ghadelimiter_[0-9a-f-]{36})\n(.*?)\n?\2$", outputs.read_text(), re.MULTILINE | re.DOTALL
+    )
     return {name: value for name, _, value in found}
 
 
