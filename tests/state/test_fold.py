@@ -270,6 +270,14 @@ def test_what_a_declaration_names_is_put_together_from_what_it_held_and_what_bea
     assert [accounts.is_complete(number) for number in (1, 3, 4)] == [False, True, True]
 
 
+def test_as_many_ids_as_a_declaration_names_are_not_those_it_names(log):
+    log.add(RUN, naming(3, "ab"), intent(1, "a", "c", declarations=(3,)))
+    state = log.fold.snapshot()
+    accounts = Accounts(state.targets[1], state.declarations)
+    assert list(accounts.of(3)) == ["a", "c"]
+    assert not accounts.is_complete(3)
+
+
 @pytest.mark.parametrize(
     ("held", "why"),
     [

@@ -183,6 +183,35 @@ def test_a_prefix_names_what_is_known_under_it_and_not_what_a_keep_protects(worl
     assert report(world, "PRIV-1").done
 
 
+def test_what_a_keep_protects_from_now_on_is_no_longer_named_by_a_prefix(world):
+    world.seed(["u/0", "u/1"])
+    world.manifest(prefix("PRIV-1", "u/"))
+    world.apply()
+    world.manifest(prefix("PRIV-1", "u/"), keep=[{"index": "docs", "reason": "hold", "ids": ["u/0"]}])
+    world.apply()
+    assert newest(world).names == {"count": 1, "digest": IdSet.of(["u/1"]).digest()}
+    assert (report(world, "PRIV-1").done, world.ids(Status.RELEASED)) == (True, ["u/0"])
+    before = world.frames()
+    world.apply()
+    assert world.frames() == before
+
+
+def test_what_another_entry_sent_in_the_end_counts_after_the_next_apply(world, ids):
+    world.configure(api={"batch_size": 1, "concurrency": 1})
+    world.declare(ids(3))
+    world.on_delete(lambda _: world.interrupts.request())
+    world.apply()
+    world.bridge.before.clear()
+    world.manifest(entry("ticket 2", ids(3)), name="second.yaml")
+    world.apply("manifests/second.yaml")
+    assert report(world, "ticket 2").done
+    assert not report(world, "PRIV-1").done
+    sent = len(world.deletes())
+    world.apply()
+    assert report(world, "PRIV-1").done
+    assert len(world.deletes()) == sent
+
+
 def test_what_an_audit_finds_under_a_prefix_is_there_again_and_not_without_a_record(world):
     world.seed(["u/0", "u/1"])
     world.manifest(prefix("PRIV-1", "u/"))
