@@ -123,6 +123,7 @@ class _Sections:
     def __init__(self, plan: Plan, indexes: Sequence[IndexPlan], room: int, levels: Sequence[Detail]) -> None:
         self._plan = plan
         self._room = room
+        self._alone = plan_table.one_account(plan) is not None
         self._levels = levels
         order = sorted(range(len(indexes)), key=lambda number: (-plan_table.weight(indexes[number]), number))
         # A section takes some 200 bytes at least: more of them are not worth the time.
@@ -145,7 +146,11 @@ class _Sections:
 
     def _section(self, index: IndexPlan, level: int) -> _Section:
         """A section; without its lines, but too large for the room, once it is known to be."""
-        head = ["<details>", f"<summary>{html_code(str(index.target))}: {_summary(index)}</summary>", ""]
+        head = [
+            "<details>",
+            f"<summary>{html_code(plan_table.name(index, alone=self._alone))}: {_summary(index)}</summary>",
+            "",
+        ]
         held = [f"  {seen}"] if (seen := live(index)) else []
         taken = size(head) + 200
         for row in index_rows(self._plan, index, self._levels[level]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from reconciler.model.plan import ActionKind, IndexPlan, Plan, Summary
 from reconciler.render.escape import shortened
@@ -42,10 +42,13 @@ def lines(plan: Plan, room: int) -> list[str]:
     changing = [index for index in plan.indexes if weight(index) or index.prefixes or index.kept]
     still = [index for index in plan.indexes if not (weight(index) or index.prefixes or index.kept)]
     kinds = [kind for kind in ActionKind if plan.summary.of(kind)] or [ActionKind.DELETE]
-    accounts = {(index.target.origin, index.target.account_id) for index in plan.indexes}
-    head = [*_account(accounts), row("Index", *(_COLUMNS[kind] for kind in kinds), "requests")]
+    account = one_account(plan)
+    head = [*_account(account), row("Index", *(_COLUMNS[kind] for kind in kinds), "requests")]
     head.append(row("---", *("---:" for _ in kinds), "---:"))
-    rows = {n: _row(_name(index, len(accounts) > 1), index.summary, kinds) for n, index in enumerate(changing)}
+    rows = {
+        n: _row(cell(name(index, alone=account is not None)), index.summary, kinds)
+        for n, index in enumerate(changing)
+    }
     # What is summed takes a row or two more.
     named = _fitting(rows, changing, room - size(head) - 4 * size(_sum("", plan.indexes, kinds)) - 200)
     tail = [
@@ -60,17 +63,22 @@ def lines(plan: Plan, room: int) -> list[str]:
     return ["<details>", f"<summary>{len(plan.indexes):,} indexes</summary>", "", *made, "</details>", ""]
 
 
-def _account(accounts: Iterable[tuple[str, str]]) -> Iterator[str]:
-    listed = list(accounts)
-    if len(listed) == 1:
-        ((origin, account),) = listed
-        yield f"Account {code(shortened(account, _LETTERS))} at {code(shortened(origin, _LETTERS))}"
+def one_account(plan: Plan) -> tuple[str, str] | None:
+    """The origin and the account of all indexes, if they share one."""
+    accounts = {(index.target.origin, index.target.account_id) for index in plan.indexes}
+    return accounts.pop() if len(accounts) == 1 else None
+
+
+def name(index: IndexPlan, *, alone: bool) -> str:
+    """How an index is called: `alone`, or with its account. Neutralised."""
+    called = shortened(index.target.index, _LETTERS)
+    return called if alone else f"{shortened(index.target.account_id, _LETTERS)}/{called}"
+
+
+def _account(account: tuple[str, str] | None) -> Iterator[str]:
+    if account is not None:
+        yield f"Account {code(shortened(account[1], _LETTERS))} at {code(shortened(account[0], _LETTERS))}"
         yield ""
-
-
-def _name(index: IndexPlan, several: bool) -> str:
-    name = shortened(index.target.index, _LETTERS)
-    return cell(f"{shortened(index.target.account_id, _LETTERS)}/{name}" if several else name)
 
 
 def _fitting(rows: dict[int, str], indexes: Sequence[IndexPlan], room: int) -> set[int]:

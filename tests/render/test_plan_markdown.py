@@ -119,7 +119,7 @@ def check_numbers(plan, written):
     summed = [int(re.search(r"[0-9,]+", row[0])[0].replace(",", "")) for row in rows if row[0] not in by_name]
     assert len(named) + sum(summed) == len(plan.indexes)
     for section in sections(written):
-        index = by_name[section.name.split("/")[1]]
+        index = by_name[section.name]
         assert {kind: index.summary.of(kind) for kind in ActionKind if kind is not ActionKind.UNCHANGED} == {
             kind: section.counts[kind] for kind in ActionKind if kind is not ActionKind.UNCHANGED
         }
@@ -194,7 +194,7 @@ def test_many_indexes_fit_with_every_number_exact(indexes, most):
 
 
 def test_what_changes_most_is_named_first(indexes):
-    shown = {section.name.split("/")[1] for section in sections(document(indexes, max_bytes=LEAST_BYTES))}
+    shown = {section.name for section in sections(document(indexes, max_bytes=LEAST_BYTES))}
     sizes = {index.target.index: index.summary.delete + index.summary.confirm for index in indexes.indexes}
     assert min(sizes[name] for name in shown) == max(sizes.values())
 
@@ -247,7 +247,7 @@ def test_whatever_a_plan_holds_it_fits_and_its_numbers_are_exact(made):
 
 def worst_case():
     """Names as long as they may be, of characters that take the most room, and everything in the thousands."""
-    wide = "\U000e0001" * 4000
+    wide = "\U000e0001" * 900
     cost = Cost(10**15, 10**15, 10**15, 10.0**15)
     everything = Summary(*(10**15,) * 9)
     found = [Diagnostic(s, wide + str(n), wide, f"{wide}\n" * 99, Position(wide, 7), (Position(wide),) * 99)
@@ -435,3 +435,13 @@ def test_no_changes_are_said_in_one_sentence():
     assert "| … 4 unchanged indexes | 1,204 | 0 |" in written
     assert "There is nothing in it to apply." in written
     assert "<details>" not in written
+
+
+def test_an_index_is_called_with_its_account_where_there_are_several():
+    accounts = ("a" * 32, "b" * 32)
+    plan = whole_plan(*(index_plan(target("docs", account=each), action(["x"])) for each in accounts))
+    written = document(plan)
+    for each in accounts:
+        assert f"| `{each}/docs` | 1 | 1 |" in written
+        assert f"<summary><code>{each}/docs</code>: 1 to delete; 1 request</summary>" in written
+    assert "Account" not in written
