@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, warning
@@ -19,28 +19,29 @@ def worst_first(diagnostics: Iterable[Diagnostic]) -> Sequence[Diagnostic]:
 
 
 def findings(plan: Plan) -> Sequence[Diagnostic]:
-    """The diagnostics of `plan` and a warning for ids that are present again, the worst first.
+    """A warning for ids that are present again and the diagnostics of `plan`, the worst first.
 
     An index that does not exist is an error here, because `plan` exits with 1.
     """
-    found = [
+    missing = (
         replace(each, severity=Severity.ERROR) if each.code == "index-missing" else each
         for each in plan.diagnostics
-    ]
+    )
+    return worst_first([*([] if plan.errored else _reappeared(plan)), *missing])
+
+
+def _reappeared(plan: Plan) -> Iterator[Diagnostic]:
     for index, action in plan.actions():
-        if action.kind is ActionKind.REAPPEARED and not plan.errored:
+        if action.kind is ActionKind.REAPPEARED:
             where = action.sources[0] if action.sources else None
             count = len(action.ids)
             subject = "1 id is" if count == 1 else f"{count:,} ids are"
-            found.append(
-                warning(
-                    "reappeared",
-                    f"{index.target}: {subject} present although deleted before",
-                    "Something wrote them again, or the deletion did not last: they are deleted again.",
-                    None if where is None else Position(where.path, where.line),
-                )
+            yield warning(
+                "reappeared",
+                f"{index.target}: {subject} present although deleted before",
+                "Something wrote them again, or the deletion did not last: they are deleted again.",
+                None if where is None else Position(where.path, where.line),
             )
-    return worst_first(found)
 
 
 def codes(diagnostics: Iterable[Diagnostic], most: int) -> list[tuple[str, int]]:
