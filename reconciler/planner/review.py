@@ -21,8 +21,6 @@ from reconciler.model.tombstones import Projection, Status, TargetRecord
 #: The named warnings, the worst first.
 REVIEW_CODES = ("nothing-declared", "index-recreated", "mass-release", "first-deletion")
 
-_SEVERITIES = (Severity.ERROR, Severity.REFUSAL, Severity.WARNING, Severity.NOTE)
-
 _ENFORCED = tuple(status for status in Status if status is not Status.RELEASED)
 
 
@@ -103,4 +101,4 @@ def _ids(count: int) -> str:
 
 def _rank(diagnostic: Diagnostic) -> tuple[int, int]:
     named = REVIEW_CODES.index(diagnostic.code) if diagnostic.code in REVIEW_CODES else len(REVIEW_CODES)
-    return _SEVERITIES.index(diagnostic.severity), named
+    return list(Severity).index(diagnostic.severity), named  # declared from the gravest
