@@ -24,6 +24,8 @@ _QUOTED = 80
 #: How a comment begins in other files; here it begins an id.
 _COMMENT = "# "
 
+_BLANK = ord(" ")
+
 #: Controls, formatting such as bidi marks, and the separators of lines and paragraphs.
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
@@ -38,6 +40,9 @@ class Block(Protocol):
     def place(self, number: int) -> tuple[int, int]:
         """(line, column), both from 1, of the id at `number` in `ids`."""
 
+    def plain(self) -> list[bytes] | None:
+        """The ids as UTF-8, if there is nothing remarkable about any of them; else None. See `plain_ids`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lines:
@@ -49,6 +54,10 @@ class Lines:
     def place(self, number: int) -> tuple[int, int]:
         """See Block."""
         return self.lines[number], 1
+
+    def plain(self) -> list[bytes] | None:
+        """See Block."""
+        return plain_texts(self.ids)
 
 
 def quoted(text: str) -> str:
@@ -81,26 +90,36 @@ class Findings:
         ]
 
 
-def usable(block: Block, findings: Findings) -> Sequence[str]:
-    """The ids of `block` that can be sent. Everything remarkable goes to `findings`."""
-    if not block.ids or _unremarkable(block.ids):
-        return block.ids
-    return [id_ for n, id_ in enumerate(block.ids) if _examine(id_, block, n, findings)]
+def usable(block: Block, findings: Findings) -> list[bytes]:
+    """The ids of `block` that can be sent, as UTF-8. Everything remarkable goes to `findings`."""
+    plain = block.plain()
+    if plain is not None:
+        return plain
+    return [id_.encode() for n, id_ in enumerate(block.ids) if _examine(id_, block, n, findings)]
 
 
-def _unremarkable(ids: Sequence[str]) -> bool:
-    shortest, longest = min(map(len, ids)), max(map(len, ids))
-    if not shortest or longest > MAX_ID_BYTES:
-        return False
+def plain_texts(ids: Sequence[str]) -> list[bytes] | None:
+    """As `plain_ids`, of ids as text."""
     joined = "".join(ids)
+    # What prints has no half of a surrogate pair in it.
+    return plain_ids(joined, [id_.encode() for id_ in ids]) if joined.isprintable() else None
+
+
+def plain_ids(joined: str, ids: list[bytes]) -> list[bytes] | None:
+    """`ids`, if each can be sent and none needs a remark; None if one of them has to be looked at.
+
+    Args:
+        joined: all of them, one after the other.
+        ids: as UTF-8.
+    """
     # The only white space that counts as printable is the blank.
     if not joined.isprintable():
-        return False
-    if " " in joined and any(i[0] == " " or i[-1] == " " or i.startswith(_COMMENT) for i in ids):
-        return False
-    if longest * 4 <= MAX_ID_BYTES or joined.isascii():
-        return True
-    return max(len(i.encode()) for i in ids) <= MAX_ID_BYTES
+        return None
+    if ids and not 0 < min(map(len, ids)) <= max(map(len, ids)) <= MAX_ID_BYTES:
+        return None
+    if " " in joined and any(i[0] == _BLANK or i[-1] == _BLANK or i.startswith(b"# ") for i in ids):
+        return None
+    return ids
 
 
 def _examine(id_: str, block: Block, number: int, findings: Findings) -> bool:

@@ -197,7 +197,7 @@ class Reader:
             findings = Findings(manifest.name, listed.position)
             texts = [item for item in listed.items if isinstance(item, Text)]
             block = Lines([text.value for text in texts], [text.position.line for text in texts])
-            ids = IdSet.of(usable(block, findings))
+            ids = IdSet.of_raw(usable(block, findings))
             self.diagnostics.extend(findings.diagnostics())
             listed = Ids(listed.position, ids, len(ids), not texts)
         if not isinstance(listed, Ids) or not listed.ids:

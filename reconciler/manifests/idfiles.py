@@ -12,12 +12,13 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from reconciler.manifests.checks import Block, Findings, Lines, quoted, usable
+from reconciler.manifests.checks import Block, Findings, Lines, plain_ids, quoted, usable
 from reconciler.manifests.files import HashingFile, reason
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error
 from reconciler.model.idset import IdSet, IdSetBuilder
@@ -75,7 +76,7 @@ def read_id_file(path: Path, shown: str, column: str) -> IdFile:
     with HashingFile(path) as file:
         try:
             for block in _blocks(file, shown, column, findings):
-                builder.extend(usable(block, findings))
+                builder.extend_raw(usable(block, findings))
         except Unreadable as stopped:
             fatal.append(stopped.diagnostic)
         digest = file.sha256()
@@ -170,15 +171,42 @@ def _decoded(data: bytes, line: int, shown: str) -> str:
         ) from None
 
 
-def _txt_blocks(texts: Iterator[tuple[int, str]]) -> Iterator[Block]:
-    for line, text in texts:
-        ids = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")
+@dataclass(frozen=True)
+class _Text:
+    """A block of a .txt file: whole lines, and what they are only if somebody wants to know."""
+
+    text: str
+    line: int
+
+    @cached_property
+    def _numbered(self) -> tuple[list[str], Sequence[int]]:
+        ids = self.text.split("\n")
+        if "" not in ids:
+            return ids, range(self.line, self.line + len(ids))
+        return [id_ for id_ in ids if id_], [n for n, id_ in enumerate(ids, self.line) if id_]
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """See Block."""
+        return self._numbered[0]
+
+    def place(self, number: int) -> tuple[int, int]:
+        """See Block."""
+        return self._numbered[1][number], 1
+
+    def plain(self) -> list[bytes] | None:
+        """See Block."""
+        ids = self.text.encode().split(b"\n")
         if not ids[-1]:
             ids.pop()  # after the last line end there is no further line
-        if "" in ids:
-            yield Lines([id_ for id_ in ids if id_], [n for n, id_ in enumerate(ids, line) if id_])
-        else:
-            yield Lines(ids, range(line, line + len(ids)))
+        if b"" in ids:
+            ids = [id_ for id_ in ids if id_]
+        return plain_ids(self.text.replace("\n", ""), ids)
+
+
+def _txt_blocks(texts: Iterator[tuple[int, str]]) -> Iterator[Block]:
+    for line, text in texts:
+        yield _Text(text.replace("\r\n", "\n") if "\r" in text else text, line)
 
 
 def _csv_blocks(texts: Iterator[tuple[int, str]], shown: str, column: str, findings: Findings) -> Iterator[Block]:

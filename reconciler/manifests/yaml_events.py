@@ -16,7 +16,7 @@ from typing import Any, Never
 
 import yaml
 
-from reconciler.manifests.checks import Findings, quoted, usable
+from reconciler.manifests.checks import Findings, plain_texts, quoted, usable
 from reconciler.manifests.files import HashingFile
 from reconciler.manifests.yaml_errors import Stop, explain
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error, warning
@@ -103,6 +103,10 @@ class EventBlock:
         """See checks.Block."""
         mark = self.events[number].start_mark
         return mark.line + 1, mark.column + 1
+
+    def plain(self) -> list[bytes] | None:
+        """See checks.Block."""
+        return plain_texts(self.ids)
 
 
 def compose(path: Path, shown: str, id_lists: Collection[tuple[str, ...]] = ()) -> Composed:
@@ -314,7 +318,7 @@ class _Composer:
                     summary = f"the id {quoted(event.value)} means nothing in YAML; it is taken as that text"
                     detail = "Put it in quotes if it is an id."
                     findings.add(Severity.WARNING, "ambiguous-id", block.place(number), summary, detail)
-        builder.extend(usable(block, findings))
+        builder.extend_raw(usable(block, findings))
         self._size += len(events)
 
     def _alias(self, event: Any) -> Node:

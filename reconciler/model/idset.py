@@ -1,20 +1,43 @@
 """A set of vector ids, for one id or twenty million: the only place that knows how ids are held.
 
-Ids are held as one block of bytes: their UTF-8, sorted, unique, joined by 0xFF (a byte that UTF-8
-never contains). A million ids of 36 characters cost 37 MB and no object per id. The order of the
-bytes is the order of the code points, so it is also Python's order of `str`.
+A set is a sequence of chunks (see `chunks`): blocks of bytes, in memory or in a scratch file. A million ids of 36
+characters cost 37 MB and no object per id. The order of the bytes is the order of the code points, so it is also
+Python's order of `str`.
 
-Operations split the block for as long as they run. Whoever changes the representation (sorted runs on
-disk, merges) changes this module and no other.
+Operations go through the chunks of both sides once and take apart only those in which the two differ: what is
+equal is compared as blocks, what does not overlap is not read at all, and results share chunks with what they were
+made from.
 """
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice, pairwise
+from operator import attrgetter
 
-_SEPARATOR = b"\xff"
+from reconciler.model.chunks import (
+    SEPARATOR,
+    Chunk,
+    ChunkWriter,
+    Piece,
+    holds_at,
+    lower_bound,
+    merged,
+    unique,
+)
+
+#: So many ids looked up cost as much as taking one chunk's worth apart.
+_LOOK_UPS = 16
+
+#: Runs that are merged at once; more are first put together.
+_RUNS = 64
+
+#: Bytes of ids that are sorted at once.
+_RUN_BYTES = 16 * 1_048_576
+
+_first, _last, _size = attrgetter("first"), attrgetter("last"), attrgetter("size")
 
 
 class IdSet:
@@ -24,12 +47,13 @@ class IdSet:
     Iterating yields `str` in order. `|`, `&`, `-`, `<=`, `in`, `len`, `==` and `hash` mean what they mean on sets.
     """
 
-    __slots__ = ("_block", "_count")
+    __slots__ = ("_chunks", "_count", "_digest")
 
     def __init__(self) -> None:
         """The empty set."""
-        self._block = b""
+        self._chunks: tuple[Chunk, ...] = ()
         self._count = 0
+        self._digest = ""
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> IdSet:
@@ -38,115 +62,138 @@ class IdSet:
         Raises:
             UnicodeEncodeError: an id holds half of a surrogate pair.
         """
-        return cls._from_sorted(sorted({i.encode() for i in ids}))
+        return cls.of_raw([id_.encode() for id_ in ids])
+
+    @classmethod
+    def of_raw(cls, ids: list[bytes]) -> IdSet:
+        """As `of`, of ids that are UTF-8 already. The list is sorted in place."""
+        return cls._written([unique(ids)])
 
     @classmethod
     def union(cls, sets: Iterable[IdSet]) -> IdSet:
         """Everything that is in any of `sets`."""
-        present = [s for s in sets if s]
+        present = [each for each in sets if each]
         if len(present) <= 1:
             return present[0] if present else cls()
-        merged: list[bytes] = []
-        for each in present:
-            merged += each._split()
-        merged.sort()  # runs that are sorted already: a merge, not a sort
-        return cls._from_sorted(list(dict.fromkeys(merged)))
+        # Sets share chunks: one that is there several times is one.
+        chunks = sorted(dict.fromkeys(chain.from_iterable(each._chunks for each in present)), key=_first)
+        if all(one.last < other.first for one, other in pairwise(chunks)):
+            return cls._written(chunks)
+        return cls._written(merged(_put_together(present)))
 
     @classmethod
-    def _from_sorted(cls, ids: Sequence[bytes]) -> IdSet:
-        made = cls()
-        made._block = _SEPARATOR.join(ids)
-        made._count = len(ids)
-        return made
+    def _written(cls, pieces: Iterable[Piece]) -> IdSet:
+        writer = ChunkWriter()
+        for piece in pieces:
+            writer.add(piece)
+        return cls._of_chunks(writer.done())
 
     @classmethod
-    def _of_block(cls, block: bytes) -> IdSet:
+    def _of_chunks(cls, chunks: tuple[Chunk, ...]) -> IdSet:
         made = cls()
-        made._block = block
-        made._count = block.count(_SEPARATOR) + 1 if block else 0
+        made._chunks = chunks
+        made._count = sum(chunk.count for chunk in chunks)
         return made
-
-    def _split(self) -> list[bytes]:
-        return self._block.split(_SEPARATOR) if self._count else []
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[str]:
-        start, block = 0, self._block
-        while start < len(block):
-            # 64 KiB at a time: one list of a million strings would be the object per id that this type avoids.
-            end = block.find(_SEPARATOR, start + 65_536)
-            end = len(block) if end < 0 else end
-            for raw in block[start:end].split(_SEPARATOR):
+        for chunk in self._chunks:
+            for raw in chunk.ids():
                 yield raw.decode()
-            start = end + 1
 
     def __eq__(self, other: object) -> bool:
-        return self._block == other._block if isinstance(other, IdSet) else NotImplemented
+        if not isinstance(other, IdSet):
+            return NotImplemented
+        if self._chunks == other._chunks:  # the very same ones
+            return True
+        return self._count == other._count and self._bounds == other._bounds and self.digest() == other.digest()
+
+    @property
+    def _bounds(self) -> tuple[bytes, bytes] | None:
+        return (self._chunks[0].first, self._chunks[-1].last) if self._chunks else None
 
     def __hash__(self) -> int:
-        return hash(self._block)
+        return hash(self.digest())
 
     def __repr__(self) -> str:
         return f"<IdSet of {self._count}>"
 
     def __contains__(self, id_: str) -> bool:
-        raw = id_.encode("utf-8", "surrogatepass")
-        start = self._lower_bound(raw)
-        end = start + len(raw)
-        return self._block[start:end] == raw and self._block[end : end + 1] in (b"", _SEPARATOR) and bool(raw)
+        return any(self._looked_up([id_.encode("utf-8", "surrogatepass")]))
 
-    def _lower_bound(self, key: bytes) -> int:
-        """The offset at which the first id >= `key` starts; beyond the block when there is none."""
-        block, low, high = self._block, 0, len(self._block) + 1 if self._count else 0
-        while low < high:
-            middle = (low + high) // 2
-            start = block.rfind(_SEPARATOR, low, middle) + 1 or low
-            end = block.find(_SEPARATOR, start)
-            end = len(block) if end < 0 else end
-            if block[start:end] < key:
-                low = end + 1
-            else:
-                high = start
-        return low
+    def _looked_up(self, ids: Iterable[bytes]) -> Iterator[bytes]:
+        """Those of `ids`, which are in order, that this set holds."""
+        chunks, read, block = self._chunks, -1, b""
+        for raw in ids:
+            number = bisect_left(chunks, raw, key=_last)
+            if number == len(chunks):
+                return
+            if number != read:
+                read, block = number, chunks[number].block()
+            if holds_at(block, raw, lower_bound(block, raw)):
+                yield raw
 
     def __or__(self, other: IdSet) -> IdSet:
         return IdSet.union((self, other))
 
     def __and__(self, other: IdSet) -> IdSet:
-        if not self or not other:
-            return IdSet()
-        if self._block == other._block:
+        if self._chunks == other._chunks:
             return self
-        small, large = (self, other) if len(self) <= len(other) else (other, self)
-        if len(small) * 64 < len(large):  # a few looked up in many: do not take the many apart
-            return IdSet._from_sorted([raw for raw in small._split() if large._holds(raw)])
-        lookup = set(small._split())
-        return IdSet._from_sorted([raw for raw in large._split() if raw in lookup])
+        few, many = (self, other) if len(self) <= len(other) else (other, self)
+        return IdSet._written(few._common(many))
 
     def __sub__(self, other: IdSet) -> IdSet:
-        if not self or not other:
+        if not other:
             return self
-        if self._block == other._block:
-            return IdSet()
-        if len(self) * 64 < len(other):
-            return IdSet._from_sorted([raw for raw in self._split() if not other._holds(raw)])
-        lookup = set(other._split())
-        kept = [raw for raw in self._split() if raw not in lookup]
-        return self if len(kept) == len(self) else IdSet._from_sorted(kept)
+        return IdSet() if self._chunks == other._chunks else IdSet._written(self._without(other))
 
     def __le__(self, other: IdSet) -> bool:
-        return not self - other
-
-    def _holds(self, raw: bytes) -> bool:
-        start = self._lower_bound(raw)
-        end = start + len(raw)
-        return self._block[start:end] == raw and self._block[end : end + 1] in (b"", _SEPARATOR)
+        return self._count <= other._count and not any(self._without(other))
 
     def isdisjoint(self, other: IdSet) -> bool:
         """True when no id is in both."""
-        return not self & other
+        few, many = (self, other) if len(self) <= len(other) else (other, self)
+        return not any(few._common(many))
+
+    def _common(self, other: IdSet) -> Iterator[Piece]:
+        """What is in both, in order. No piece is empty."""
+        for chunk in self._chunks:
+            found = other._beside(chunk)
+            if found is None:
+                yield chunk
+            elif held := [raw for raw in chunk.ids() if raw in found] if found else []:
+                yield held
+
+    def _without(self, other: IdSet) -> Iterator[Piece]:
+        """What is in this set alone, in order. No piece is empty."""
+        for chunk in self._chunks:
+            found = other._beside(chunk)
+            if found is None:
+                continue
+            if not found:
+                yield chunk
+            elif left := [raw for raw in chunk.ids() if raw not in found]:
+                yield left
+
+    def _beside(self, chunk: Chunk) -> set[bytes] | None:
+        """The ids that this set may share with `chunk`; None when it has all of them, and nothing between them."""
+        start, end = self._overlapping(chunk.first, chunk.last)
+        chunks = self._chunks[start:end]
+        if len(chunks) == 1 and chunks[0] is chunk:
+            return None
+        if chunk.count * _LOOK_UPS < sum(each.count for each in chunks):
+            return set(self._looked_up(chunk.ids()))
+        blocks = [block for each in chunks if (block := each.between(chunk.first, chunk.last))]
+        joined = SEPARATOR.join(blocks)
+        if joined == chunk.block():
+            return None
+        return set(joined.split(SEPARATOR)) if joined else set()
+
+    def _overlapping(self, low: bytes, high: bytes) -> tuple[int, int]:
+        """Which chunks may hold ids from `low` up to and with `high`: from, and up to without."""
+        return bisect_left(self._chunks, low, key=_last), bisect_right(self._chunks, high, key=_first)
 
     def first(self, count: int) -> list[str]:
         """The first `count` ids in order, or all when there are fewer."""
@@ -154,35 +201,48 @@ class IdSet:
 
     def starting_with(self, prefix: str) -> IdSet:
         """The ids that begin with `prefix`, byte for byte. Costs what it finds, not what is held."""
-        raw = prefix.encode()
-        if not raw:
-            return self
-        start = self._lower_bound(raw)
-        # 0xFF sorts above every byte of UTF-8: the first id that no longer begins with the prefix.
-        end = self._lower_bound(raw + _SEPARATOR)
-        return IdSet._of_block(self._block[start : max(start, end - 1)])
+        low = prefix.encode()
+        high = low + SEPARATOR  # sorts above all of UTF-8: the first id that no longer begins with the prefix
+        start, end = self._overlapping(low, high)
+        inside = self._chunks[start:end]
+        return IdSet._written(
+            chunk if low <= chunk.first and chunk.last < high else chunk.between(low, high) for chunk in inside
+        )
 
     def ceiling(self, bound: str) -> str | None:
-        """The first id in order that is not below `bound`; None when all are. No other id is touched."""
-        start = self._lower_bound(bound.encode())
-        return self._at(start) if start < len(self._block) else None
+        """The first id in order that is not below `bound`; None when all are. One chunk is touched."""
+        raw = bound.encode()
+        number = bisect_left(self._chunks, raw, key=_last)
+        if number == len(self._chunks):
+            return None
+        block = self._chunks[number].block()
+        return _at(block, lower_bound(block, raw))
 
     def lower(self, bound: str) -> str | None:
-        """The last id in order that is below `bound`; None when none is. No other id is touched."""
-        end = self._lower_bound(bound.encode()) - 1
-        return self._at(self._block.rfind(_SEPARATOR, 0, end) + 1) if end > 0 else None
+        """The last id in order that is below `bound`; None when none is. One chunk is touched."""
+        raw = bound.encode()
+        number = bisect_left(self._chunks, raw, key=_first) - 1
+        if number < 0:
+            return None
+        block = self._chunks[number].block()
+        return _at(block, block.rfind(SEPARATOR, 0, lower_bound(block, raw) - 1) + 1)
 
     def spread(self, count: int) -> list[str]:
         """At most `count` ids in order, evenly spread, the first and the last among them (count 1: the first)."""
-        if count <= 1:
+        if count <= 1 or not self:
             return self.first(count)
-        size = len(self._block)
-        starts = {self._block.rfind(_SEPARATOR, 0, size * n // (count - 1)) + 1 for n in range(count)}
-        return [self._at(start) for start in sorted(starts)] if size else []
-
-    def _at(self, start: int) -> str:
-        end = self._block.find(_SEPARATOR, start)
-        return self._block[start : len(self._block) if end < 0 else end].decode()
+        ends, size = [], 0
+        for chunk in self._chunks:
+            size += chunk.size
+            ends.append(size)
+        found: dict[str, None] = {}
+        for number in range(count):
+            at = (size - 1) * number // (count - 1)
+            which = bisect_right(ends, at)
+            chunk = self._chunks[which]
+            block, inside = chunk.block(), at - (ends[which] - chunk.size)
+            found[_at(block, block.rfind(SEPARATOR, 0, inside + 1) + 1)] = None
+        return list(found)
 
     def chunks(self, size: int) -> Iterator[list[str]]:
         """Lists of at most `size` ids, in order; all but the last are full."""
@@ -192,7 +252,14 @@ class IdSet:
 
     def digest(self) -> str:
         """SHA-256 (hex) of the ids in order, joined by 0xFF: equal sets, equal digests."""
-        return hashlib.sha256(self._block).hexdigest()
+        if not self._digest:
+            whole = hashlib.sha256()
+            for number, chunk in enumerate(self._chunks):
+                if number:
+                    whole.update(SEPARATOR)
+                whole.update(chunk.block())
+            self._digest = whole.hexdigest()
+        return self._digest
 
     def partition(self, parts: Sequence[IdSet]) -> list[tuple[tuple[int, ...], IdSet]]:
         """Group the ids of this set by which of `parts` hold them.
@@ -201,45 +268,82 @@ class IdSet:
             pairs (numbers of the parts, the ids that are in exactly those), ordered by the numbers. Ids
             that are in none come first, under `()`. Groups are never empty; together they are this set.
         """
-        if len(parts) == 1:
-            inside = self & parts[0]
-            outside = self if not inside else self - inside
-            return [group for group in (((), outside), ((0,), inside)) if group[1]]
-        membership = dict.fromkeys(self._split(), 0)
-        signatures: list[tuple[int, ...]] = [()]
-        codes: dict[tuple[int, ...], int] = {(): 0}
-        for number, part in enumerate(parts):
-            extended: dict[int, int] = {}
-            for raw in part._split():
-                code = membership.get(raw)
-                if code is None:
-                    continue
-                new = extended.get(code)
-                if new is None:
-                    signature = (*signatures[code], number)
-                    new = codes.setdefault(signature, len(signatures))
-                    if new == len(signatures):
-                        signatures.append(signature)
-                    extended[code] = new
-                membership[raw] = new
-        groups: dict[int, list[bytes]] = {}
-        for raw, code in membership.items():
-            groups.setdefault(code, []).append(raw)
-        return sorted(
-            ((signatures[code], IdSet._from_sorted(ids)) for code, ids in groups.items()),
-            key=lambda group: group[0],
-        )
+        groups: dict[tuple[int, ...], ChunkWriter] = {}
+        for chunk in self._chunks:
+            whole: list[int] = []
+            partly: list[tuple[int, set[bytes]]] = []
+            for number, part in enumerate(parts):
+                found = part._beside(chunk)
+                if found is None:
+                    whole.append(number)
+                elif found:
+                    partly.append((number, found))
+            for numbers, piece in _by_signature(chunk, tuple(whole), partly):
+                groups.setdefault(numbers, ChunkWriter()).add(piece)
+        return [(numbers, IdSet._of_chunks(groups[numbers].done())) for numbers in sorted(groups)]
+
+
+def _by_signature(
+    chunk: Chunk, whole: tuple[int, ...], partly: Sequence[tuple[int, set[bytes]]]
+) -> Iterator[tuple[tuple[int, ...], Piece]]:
+    """The ids of `chunk` by the parts that hold them: those of `whole` hold all, those of `partly` some."""
+    if not partly:
+        yield whole, chunk
+        return
+    ids = chunk.ids()
+    signatures = dict.fromkeys(ids, whole)
+    for number, found in partly:
+        longer: dict[tuple[int, ...], tuple[int, ...]] = {}
+        for raw in ids if len(found) > len(ids) else found:
+            if raw in found and (before := signatures.get(raw)) is not None:
+                signatures[raw] = longer.get(before) or longer.setdefault(before, tuple(sorted((*before, number))))
+    groups: dict[tuple[int, ...], list[bytes]] = {}
+    for raw, numbers in signatures.items():
+        groups.setdefault(numbers, []).append(raw)
+    yield from groups.items()
+
+
+def _put_together(sets: Sequence[IdSet]) -> list[tuple[Chunk, ...]]:
+    """The chunks of `sets` as few runs: many small sets are sorted together, as much as memory bears."""
+    if len(sets) <= _RUNS:
+        return [each._chunks for each in sets]
+    runs: list[tuple[Chunk, ...]] = []
+    gathered: list[bytes] = []
+    size = 0
+    for each in sorted(sets, key=len):
+        each_size = sum(map(_size, each._chunks))
+        if each_size > _RUN_BYTES // 4:
+            runs.append(each._chunks)
+            continue
+        gathered += chain.from_iterable(chunk.ids() for chunk in each._chunks)
+        size += each_size
+        if size > _RUN_BYTES:
+            runs.append(IdSet._written([unique(gathered)])._chunks)
+            gathered, size = [], 0
+    runs.append(IdSet._written([unique(gathered)])._chunks)
+    return runs
+
+
+def _at(block: bytes, start: int) -> str:
+    end = block.find(SEPARATOR, start)
+    return block[start : len(block) if end < 0 else end].decode()
 
 
 class IdSetBuilder:
     """Builds an IdSet from a stream of blocks; order and repetition do not matter.
+
+    What arrives in order is not sorted; the rest is, some megabytes at a time, and then merged.
 
     Attributes:
         added: how many ids were added, repeated ones included.
     """
 
     def __init__(self) -> None:
+        self._runs: list[tuple[Chunk, ...]] = []
+        self._ordered = ChunkWriter()
+        self._greatest = b""
         self._blocks: list[bytes] = []
+        self._size = 0
         self.added = 0
 
     def extend(self, ids: Sequence[str]) -> None:
@@ -248,16 +352,39 @@ class IdSetBuilder:
         Raises:
             UnicodeEncodeError: an id holds half of a surrogate pair.
         """
-        if ids:
-            self._blocks.append(_SEPARATOR.join([i.encode() for i in ids]))
-            self.added += len(ids)
+        self.extend_raw([id_.encode() for id_ in ids])
+
+    def extend_raw(self, ids: list[bytes]) -> None:
+        """As `extend`, of ids that are UTF-8 already. The list is the builder's from now on."""
+        if not ids:
+            return
+        self.added += len(ids)
+        if not self._size and ids[0] > self._greatest and _ascending(ids):
+            self._ordered.add(ids)
+            self._greatest = ids[-1]
+            return
+        self._blocks.append(SEPARATOR.join(ids))
+        self._size += len(self._blocks[-1])
+        if self._size >= _RUN_BYTES:
+            self._sort()
 
     def build(self) -> IdSet:
         """The set of everything added. The builder can go on afterwards."""
-        if not self._blocks:
-            return IdSet()
-        whole = _SEPARATOR.join(self._blocks)
-        self._blocks = [whole]
-        ids = whole.split(_SEPARATOR)
-        ids.sort()
-        return IdSet._from_sorted(list(dict.fromkeys(ids)))
+        self._sort()
+        ordered = self._ordered.done()
+        made = IdSet.union(IdSet._of_chunks(run) for run in (*self._runs, ordered))
+        self._runs, self._ordered, self._greatest = [made._chunks], ChunkWriter(), b""
+        return made
+
+    def _sort(self) -> None:
+        if self._blocks:
+            ids = SEPARATOR.join(self._blocks).split(SEPARATOR)
+            self._blocks, self._size = [], 0
+            writer = ChunkWriter()
+            writer.add(unique(ids))
+            self._runs.append(writer.done())
+
+
+def _ascending(ids: list[bytes]) -> bool:
+    """True when they are in order, each once."""
+    return all(one < other for one, other in pairwise(ids))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
+import tempfile
 import tracemalloc
 from functools import reduce
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.model import chunks, idset
 from reconciler.model.idset import IdSet, IdSetBuilder
 
 #: Few letters, so that ids collide, nest and share prefixes; with everything that could end a line or a block.
@@ -23,7 +28,21 @@ ordinary = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_siz
 one_id = hostile | ordinary
 id_sets = st.sets(one_id, max_size=40)
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(autouse=True, params=["as it is", "in many chunks", "in the scratch file"])
+def chunks_are(request, monkeypatch):
+    """A set of a few ids has one chunk: here it has as many as one of millions, in memory and on disk."""
+    if request.param == "as it is":
+        return
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 8)
+    monkeypatch.setattr(chunks, "_IDS_AT_ONCE", 2)
+    monkeypatch.setattr(idset, "_RUN_BYTES", 24)
+    monkeypatch.setattr(idset, "_RUNS", 2)
+    monkeypatch.setattr(idset, "_LOOK_UPS", 3)
+    if request.param == "in the scratch file":
+        monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 0)
 
 
 @given(st.lists(one_id, max_size=40))
@@ -152,6 +171,33 @@ def test_a_builder_takes_blocks_in_any_order_with_repetitions_and_goes_on_afterw
     assert builder.build() == builder.build()
 
 
+@given(st.lists(st.lists(one_id, min_size=1, max_size=6, unique=True).map(sorted), max_size=8))
+@few
+def test_a_builder_takes_what_arrives_in_order_by_blocks_that_may_not_be(blocks):
+    builder = IdSetBuilder()
+    for block in blocks:
+        builder.extend(block)
+    assert list(builder.build()) == sorted({each for block in blocks for each in block})
+
+
+@given(st.lists(st.tuples(id_sets, id_sets), min_size=1, max_size=4))
+@few
+def test_what_is_made_from_the_results_of_other_operations_is_right_too(pairs):
+    """Results share chunks with their operands, so their chunks end elsewhere than those of a fresh set."""
+    held, plain = IdSet(), set()
+    for added, taken in pairs:
+        held, plain = (held | IdSet.of(added)) - IdSet.of(taken), (plain | added) - taken
+        again = IdSet.of(plain)
+        assert held == again
+        assert hash(held) == hash(again)
+        assert held.digest() == again.digest()
+        assert held <= again <= held
+        assert held & again == held
+        assert not held - again
+        assert list(held) == sorted(plain)
+        assert held.isdisjoint(IdSet.of(taken))
+
+
 def test_digest_is_the_published_one():
     """The state's frames hold digests: another formula would disown every log written before."""
     assert IdSet.of(["b", "é", "a"]).digest() == hashlib.sha256(b"a\xffb\xff\xc3\xa9").hexdigest()
@@ -210,7 +256,8 @@ def test_iteration_neither_loses_nor_cuts_an_id_where_a_piece_ends(pad):
     assert list(IdSet.of(ids)) == ids
 
 
-def test_two_hundred_thousand_ids_without_an_object_for_each():
+def test_two_hundred_thousand_ids_without_an_object_for_each(monkeypatch):
+    monkeypatch.undo()  # chunks of two ids are no measure
     ids = [f"user-{number:06d}/chunk" for number in range(200_000)]
     builder = IdSetBuilder()
     for start in range(0, len(ids), 10_000):
@@ -266,3 +313,47 @@ def test_ids_spread_over_a_set_are_in_order_with_the_first_and_the_last(ids, cou
         assert (spread[0], spread[-1]) == (ordered[0], ordered[-1])
     elif count == 1:
         assert spread == ordered[:1]
+
+
+def test_ids_beyond_what_memory_may_hold_are_in_a_file_without_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 0)
+    monkeypatch.setattr(chunks, "_scratch", chunks._Scratch())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ids = [f"user-{number:06d}" for number in range(50_000)]
+    held = IdSet.of(ids)
+    assert list(tmp_path.iterdir()) == []
+    assert all(chunk._block is None for chunk in held._chunks)
+    assert os.fstat(chunks._scratch._file.fileno()).st_size == sum(map(len, ids)) + len(ids) - len(held._chunks)
+    assert stat.S_IMODE(os.fstat(chunks._scratch._file.fileno()).st_mode) == 0o600
+    assert list(held) == ids
+
+
+def test_a_child_process_never_writes_over_what_its_parent_keeps(monkeypatch):
+    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 0)
+    parents = IdSet.of(["a", "b"])
+    child = os.fork()
+    if not child:
+        childs = IdSet.of(["x", "y"])
+        os._exit(0 if (list(childs), list(parents)) == (["x", "y"], ["a", "b"]) else 1)
+    own = IdSet.of(["c", "d"])
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert (list(parents), list(own)) == (["a", "b"], ["c", "d"])
+
+
+def test_memory_is_given_back_with_the_last_set_that_holds_it(monkeypatch):
+    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 1 << 40)
+    before = chunks._scratch.held
+    held = IdSet.of([f"user-{number:06d}" for number in range(10_000)])
+    rest = held - IdSet.of(["user-000001"])
+    assert chunks._scratch.held > before
+    del held, rest
+    assert chunks._scratch.held == before
+
+
+def test_where_there_is_no_room_for_a_scratch_file_memory_holds_the_ids(monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 0)
+    monkeypatch.setattr(chunks.os, "pwrite", full)
+    assert list(IdSet.of("abc") - IdSet.of("b")) == ["a", "c"]

@@ -1,0 +1,268 @@
+"""Ids in order, in pieces: what an IdSet is made of.
+
+A chunk is some hundred kilobytes of ids: their UTF-8, sorted, unique, joined by 0xFF (a byte that UTF-8 never
+contains). Chunks are immutable and shared between sets. When those of this process hold more than `SCRATCH_ABOVE`
+bytes, the next ones go to a scratch file: a temporary file without a name, which ends with the process. So memory
+is bounded, however many ids are worked on; the price is one read a chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from operator import eq
+from typing import BinaryIO, Final
+
+SEPARATOR: Final = b"\xff"
+
+#: A chunk holds about so many bytes: enough that what is done once a chunk costs nothing, little enough that two
+#: of them taken apart stay in the processor's cache.
+CHUNK_BYTES: Final = 131_072
+
+#: Bytes that all chunks of a process hold in memory before the next ones go to the scratch file.
+SCRATCH_ABOVE = 96 * 1_048_576
+
+#: Ids joined at once.
+_IDS_AT_ONCE: Final = 2048
+
+
+class _Scratch:
+    """Where chunks are kept. Safe to use from any thread, and on both sides of a fork."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self._file: BinaryIO | None = None
+        self._end = 0
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._forget)
+
+    def keep(self, block: bytes) -> tuple[BinaryIO, int] | None:
+        """Write `block`: the file that has it, and where. None when there is no room: memory has to hold it."""
+        try:
+            with self._lock:
+                if self._file is None:
+                    self._file = tempfile.TemporaryFile(buffering=0, prefix="reconciler-")  # noqa: SIM115 - for good
+                    self._end = 0
+                file, at = self._file, self._end
+                self._end += len(block)
+            written = 0
+            while written < len(block):
+                written += os.pwrite(file.fileno(), block[written:] if written else block, at + written)
+        except OSError:
+            return None
+        return file, at
+
+    def _forget(self) -> None:
+        # Two processes that go on writing at the same places of one file would read each other's ids.
+        self._lock = threading.Lock()
+        self._file = None
+
+
+_scratch = _Scratch()
+
+
+class Chunk:
+    """Some ids in order; at least one.
+
+    Attributes:
+        count: how many.
+        size: bytes of its block.
+        first: the least id, as bytes.
+        last: the greatest.
+    """
+
+    __slots__ = ("_block", "_place", "count", "first", "last", "size")
+
+    def __init__(self, block: bytes, count: int) -> None:
+        self.count = count
+        self.size = len(block)
+        end = block.find(SEPARATOR)
+        self.first = block if end < 0 else block[:end]
+        self.last = block[block.rfind(SEPARATOR) + 1 :]
+        self._place = _scratch.keep(block) if _scratch.held + self.size > SCRATCH_ABOVE else None
+        self._block = block if self._place is None else None
+        if self._block is not None:
+            _scratch.held += self.size  # threads may miss one another here: it is a bound for memory, not a count
+
+    def __del__(self) -> None:
+        if getattr(self, "_block", None) is not None:
+            _scratch.held -= self.size
+
+    def block(self) -> bytes:
+        """Its ids, joined."""
+        if self._place is None:
+            return self._block or b""
+        file, at = self._place
+        return os.pread(file.fileno(), self.size, at)
+
+    def ids(self) -> list[bytes]:
+        """Its ids, taken apart."""
+        return self.block().split(SEPARATOR)
+
+    def between(self, low: bytes, high: bytes) -> bytes:
+        """The ids from `low` up to and with `high`, joined."""
+        block = self.block()
+        start = 0 if low <= self.first else lower_bound(block, low)
+        end = len(block) if self.last <= high else after(block, high, start) - 1
+        return block[start : max(start, end)]
+
+
+def lower_bound(block: bytes, key: bytes, start: int = 0) -> int:
+    """The offset, from `start` on, at which the first id >= `key` begins; beyond `block` when there is none."""
+    low, high = start, len(block) + 1 if block else 0
+    while low < high:
+        middle = (low + high) // 2
+        begin = block.rfind(SEPARATOR, low, middle) + 1 or low
+        end = block.find(SEPARATOR, begin)
+        end = len(block) if end < 0 else end
+        if block[begin:end] < key:
+            low = end + 1
+        else:
+            high = begin
+    return low
+
+
+def after(block: bytes, key: bytes, start: int = 0) -> int:
+    """The offset, from `start` on, at which the first id > `key` begins; beyond `block` when there is none."""
+    begin = lower_bound(block, key, start)
+    end = begin + len(key)
+    return end + 1 if holds_at(block, key, begin) else begin
+
+
+def holds_at(block: bytes, key: bytes, start: int) -> bool:
+    """True when the id that begins at `start` is `key`."""
+    end = start + len(key)
+    return block[start:end] == key and block[end : end + 1] in (b"", SEPARATOR) and bool(key)
+
+
+def count_of(block: bytes) -> int:
+    """How many ids are joined in `block`."""
+    return block.count(SEPARATOR) + 1 if block else 0
+
+
+#: Ids in order: a chunk, a block of joined ids, or ids one by one.
+Piece = Chunk | bytes | list[bytes]
+
+
+def joined(piece: Chunk | bytes) -> bytes:
+    """The ids of a piece as a block."""
+    return piece.block() if isinstance(piece, Chunk) else piece
+
+
+def split(piece: Piece) -> list[bytes]:
+    """The ids of a piece, one by one."""
+    if isinstance(piece, Chunk):
+        return piece.ids()
+    if isinstance(piece, bytes):
+        return piece.split(SEPARATOR) if piece else []
+    return piece
+
+
+def unique(ids: list[bytes]) -> list[bytes]:
+    """`ids` sorted in place, each once. What consists of sorted runs is merged, not sorted."""
+    ids.sort()
+    # Nearly always nothing is there twice, and looking at neighbours is much cheaper than a dictionary.
+    return list(dict.fromkeys(ids)) if any(map(eq, ids, islice(ids, 1, None))) else ids
+
+
+class ChunkWriter:
+    """Pieces become chunks. What is added stands above everything that was added before."""
+
+    def __init__(self) -> None:
+        self._chunks: list[Chunk] = []
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._count = 0
+
+    def add(self, piece: Piece) -> None:
+        """Add a piece. A large chunk is shared, small ones are put together."""
+        if isinstance(piece, Chunk):
+            if piece.size * 2 < CHUNK_BYTES:
+                self._join(piece.block(), piece.count)
+            else:
+                self._flush()
+                self._chunks.append(piece)
+        elif isinstance(piece, bytes):
+            self._join(piece, count_of(piece))
+        else:
+            for start in range(0, len(piece), _IDS_AT_ONCE):
+                some = piece[start : start + _IDS_AT_ONCE]
+                self._join(SEPARATOR.join(some), len(some))
+
+    def done(self) -> tuple[Chunk, ...]:
+        """The chunks of everything."""
+        self._flush()
+        return tuple(self._chunks)
+
+    def _join(self, block: bytes, count: int) -> None:
+        if count:
+            self._parts.append(block)
+            self._size += len(block)
+            self._count += count
+            if self._size >= CHUNK_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._parts:
+            self._chunks.append(Chunk(SEPARATOR.join(self._parts), self._count))
+            self._parts, self._size, self._count = [], 0, 0
+
+
+class _Cursor:
+    """How far a run of chunks is read."""
+
+    def __init__(self, run: Sequence[Chunk]) -> None:
+        self._run = run
+        self._number = 0
+        self._block: bytes | None = None
+        self._at = 0
+
+    @property
+    def over(self) -> bool:
+        return self._number == len(self._run)
+
+    @property
+    def last(self) -> bytes:
+        """The last id of the chunk that is next."""
+        return self._run[self._number].last
+
+    def take(self, limit: bytes) -> Chunk | bytes:
+        """What is left of the next chunk, up to and with `limit`."""
+        chunk = self._run[self._number]
+        if chunk.last <= limit:
+            taken = chunk if self._block is None else self._block[self._at :]
+            self._number, self._block, self._at = self._number + 1, None, 0
+            return taken
+        if self._block is None:
+            if chunk.first > limit:
+                return b""
+            self._block = chunk.block()
+        start, self._at = self._at, after(self._block, limit, self._at)
+        return self._block[start : max(start, self._at - 1)]
+
+    def rest(self) -> Iterator[Piece]:
+        """Everything that is left."""
+        if self._block is not None:
+            yield self._block[self._at :]
+            self._number += 1
+        yield from self._run[self._number :]
+
+
+def merged(runs: Iterable[Sequence[Chunk]]) -> Iterator[Piece]:
+    """What is in any of `runs`, in order, each id once. Memory: about two chunks of each run."""
+    cursors = [_Cursor(run) for run in runs if run]
+    while len(cursors) > 1:
+        # Above the least of these, a run may hold something that is not seen yet.
+        limit = min(cursor.last for cursor in cursors)
+        taken = [piece for piece in (cursor.take(limit) for cursor in cursors) if piece]
+        cursors = [cursor for cursor in cursors if not cursor.over]
+        first = joined(taken[0]) if len(taken) > 1 else b""
+        if all(joined(piece) == first for piece in taken[1:]):
+            yield taken[0]
+        else:
+            yield unique([raw for piece in taken for raw in split(piece)])
+    for cursor in cursors:
+        yield from cursor.rest()
