@@ -96,6 +96,11 @@ def _discover(asked: Sequence[str], config: Config, root: Path) -> tuple[Found, 
     return found, others
 
 
+def _says_something(reason: str) -> bool:
+    """False for a reason that nobody can see: blanks, or characters without a shape."""
+    return any(character.isprintable() and not character.isspace() for character in reason)
+
+
 def _declarations(
     manifest: Manifest, reader: Reader, accounts: _Accounts, origin: str, limits: Limits
 ) -> Iterator[Declaration]:
@@ -104,7 +109,7 @@ def _declarations(
         index = entry.index.value
         ordinals[index] += 1
         reader.diagnostics.extend(_not_allowed(index, entry.index.position, limits))
-        if limits.require_reason and not entry.reason.strip():
+        if limits.require_reason and not _says_something(entry.reason):
             detail = "reconciler.yaml requires one: add `reason:` with a ticket or a legal basis."
             reader.diagnostics.append(
                 error("reason-missing", "the declaration has no reason", detail, entry.position)

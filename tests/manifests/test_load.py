@@ -247,6 +247,13 @@ def test_limits_on_reasons_and_indexes_are_enforced(folder):
     ]
 
 
+@pytest.mark.parametrize("unseen", ["' '", '"\\u200b"', '"\\t\\u2060\\u00a0"'])
+def test_a_reason_that_nobody_can_see_is_none(folder, unseen):
+    folder.write("manifests/a.yaml", absent(more=f"  - {{index: docs, ids: [b], reason: {unseen}}}\n"))
+    problems = folder.problems(config=Config(limits=Limits(require_reason=True)))
+    assert "manifests/a.yaml:5:5 error reason-missing" in problems
+
+
 def test_a_name_that_is_not_utf8_can_be_printed(folder):
     name = os.fsdecode(b"manifests/caf\xe9.yaml")
     folder.write(name, "version: 2\n")

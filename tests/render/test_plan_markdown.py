@@ -26,7 +26,7 @@ KINDS = {kind.symbol: kind for kind in ActionKind}
 
 
 def numbered(prefix, count):
-    return IdSet._of_block(b"\xff".join(b"%s%07d" % (prefix.encode(), n) for n in range(count)))
+    return IdSet.of_raw([b"%s%07d" % (prefix.encode(), n) for n in range(count)])
 
 
 @pytest.fixture(scope="module")

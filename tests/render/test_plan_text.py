@@ -153,7 +153,7 @@ class _Counting(IdSet):
 
 
 def test_only_the_ids_that_are_shown_are_touched() -> None:
-    ids = _Counting._from_sorted([b"id-%07d" % n for n in range(100_000)])
+    ids = _Counting.of_raw([b"id-%07d" % n for n in range(100_000)])
     plan = small(ActionKind.DELETE)
     index = replace(plan.indexes[0], actions=(Action(ActionKind.DELETE, "new", GDPR, ids),))
     text = text_of(replace(plan, indexes=(index,)))
