@@ -17,7 +17,7 @@ from reconciler.render.escape import plain
 _TICKS = re.compile("`+")
 
 #: Words that no host makes anything of: letters, with hyphens and apostrophes inside, and small numbers.
-_WORD = re.compile(r"(?:[A-Za-z]+(?:['-][a-z]+)*|[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9]{1,2})?|%)[,;:]?|[A-Za-z]+\.")
+_WORD = re.compile(r"(?:[A-Za-z]+(?:['-][a-z]+)*|[0-9]{1,3}(?:,[0-9]{3})*(?:\.[0-9]{1,2})?|%)[,;:]?|[A-Za-z]+[.?]")
 
 #: Seven letters of these may name a commit.
 _COMMIT = re.compile("[0-9a-f]{7,}", re.IGNORECASE)
