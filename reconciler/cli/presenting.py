@@ -158,22 +158,33 @@ def _github(shown: Presented) -> None:
     if outputs := os.environ.get("GITHUB_OUTPUT"):
         values = github.outputs(plan, path=shown.path, exit_code=shown.exit_code)
         text = github.output_file(values, f"ghadelimiter_{uuid.uuid4()}")
-        _append(outputs, text, "GITHUB_OUTPUT")
+        between = "" if _end(outputs, "GITHUB_OUTPUT")[1] in (b"", b"\n") else "\n"
+        _append(outputs, between + text, "GITHUB_OUTPUT")
 
 
 def _append_summary(shown: Presented, path: str) -> None:
     from reconciler.render.plan_markdown import LEAST_BYTES  # noqa: PLC0415 - as above
 
-    try:
-        there = Path(path).read_bytes() if Path(path).exists() else b""
-    except OSError as failed:
-        raise _unwritable("GITHUB_STEP_SUMMARY", path, failed) from None
-    between = "" if not there or there.endswith(b"\n\n") else "\n" if there.endswith(b"\n") else "\n\n"
-    room = SUMMARY_BYTES - len(there) - len(between)
+    size, end = _end(path, "GITHUB_STEP_SUMMARY")
+    between = "" if not size else "\n" if end == b"\n" else "\n\n"
+    room = SUMMARY_BYTES - size - len(between)
     if room < LEAST_BYTES:
         say("Warning: the summary of this step is full: the plan is not in it.")
         return
     _append(path, between + _markdown(shown, room), "GITHUB_STEP_SUMMARY")
+
+
+def _end(path: str, name: str) -> tuple[int, bytes]:
+    """The size of a file, which need not be there yet, and its last byte."""
+    try:
+        with Path(path).open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - 1))
+            return size, stream.read(1)
+    except FileNotFoundError:
+        return 0, b""
+    except OSError as failed:
+        raise _unwritable(name, path, failed) from None
 
 
 def _append(path: str, text: str, name: str) -> None:

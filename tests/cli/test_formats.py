@@ -20,7 +20,7 @@ def step(project, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
     summary.write_text("")
-    outputs.write_text("before=1\n")
+    outputs.write_text("before=1")  # whoever wrote it forgot the end of the line
     return summary, outputs
 
 

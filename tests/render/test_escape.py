@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.render.escape import json_text, line, plain, workflow, workflow_property
+from reconciler.render.escape import item, json_text, line, plain, shortened, workflow, workflow_property
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -91,3 +91,21 @@ def test_json_is_printable_ascii_and_exact(text: str) -> None:
 def test_json_never_holds_a_number_that_json_does_not_know() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         json_text(float("nan"))
+
+
+@given(ANY_TEXT | st.text(" a", max_size=6))
+def test_text_alone_on_a_line_neither_begins_nor_ends_with_a_space_that_nobody_sees(text: str) -> None:
+    shown = item(text)
+    assert shown == shown.strip(" ")
+    assert shown.replace("\\x20", " ") == plain(text).replace("\\x20", " ")
+
+
+@given(ANY_TEXT, st.integers(3, 40))
+def test_long_text_is_cut_in_the_middle_and_its_length_is_told(text: str, most: int) -> None:
+    shown = shortened(text, most)
+    if shown != plain(text):
+        assert f" … (of {len(text):,} characters) … " in shown
+        assert len(shown) <= most + len(f" … (of {len(text):,} characters) … ")
+        assert plain(text).startswith(shown.split(" … (of ")[0])
+    assert shortened(text, None) == plain(text)
+    assert len(plain(text)) > most or shown == plain(text)
