@@ -14,22 +14,7 @@ from reconciler.operations import recording
 from reconciler.render.report import headline
 from reconciler.state import events as ev
 from reconciler.state.report import make_report
-
-
-def entry(reason, ids, **more):
-    return {"index": "docs", "reason": reason, "ids": list(ids), **more}
-
-
-def prefix(reason, text, **more):
-    return {"index": "docs", "reason": reason, "prefixes": [text], **more}
-
-
-def report(world, reason):
-    return make_report(world.frames(), reason=reason)
-
-
-def newest(world):
-    return world.events(ev.Declared)[-1]
+from support.reports import entry, newest, prefix, report
 
 
 def test_an_entry_that_was_edited_and_not_sent_is_not_done_although_another_one_took_its_id(world, ids):
@@ -170,32 +155,6 @@ def test_ids_that_were_released_and_declared_again_count_only_when_they_were_sen
     assert make_report(world.frames()).done
 
 
-def test_a_prefix_names_what_is_known_under_it_and_not_what_a_keep_protects(world):
-    world.seed(["u/0", "u/1", "u/kept"])
-    keep = [{"index": "docs", "reason": "hold", "ids": ["u/kept"]}]
-    world.manifest(prefix("PRIV-1", "u/"), keep=keep)
-    world.apply()
-    world.seed(["u/2"])
-    world.apply()
-    named = IdSet.of(["u/0", "u/1", "u/2"])
-    assert newest(world).names == {"count": 3, "digest": named.digest()}
-    assert report(world, "PRIV-1").declarations[0].ids == named
-    assert report(world, "PRIV-1").done
-
-
-def test_what_a_keep_protects_from_now_on_is_no_longer_named_by_a_prefix(world):
-    world.seed(["u/0", "u/1"])
-    world.manifest(prefix("PRIV-1", "u/"))
-    world.apply()
-    world.manifest(prefix("PRIV-1", "u/"), keep=[{"index": "docs", "reason": "hold", "ids": ["u/0"]}])
-    world.apply()
-    assert newest(world).names == {"count": 1, "digest": IdSet.of(["u/1"]).digest()}
-    assert (report(world, "PRIV-1").done, world.ids(Status.RELEASED)) == (True, ["u/0"])
-    before = world.frames()
-    world.apply()
-    assert world.frames() == before
-
-
 def test_what_another_entry_sent_in_the_end_counts_after_the_next_apply(world, ids):
     world.configure(api={"batch_size": 1, "concurrency": 1})
     world.declare(ids(3))
@@ -210,40 +169,6 @@ def test_what_another_entry_sent_in_the_end_counts_after_the_next_apply(world, i
     world.apply()
     assert report(world, "PRIV-1").done
     assert len(world.deletes()) == sent
-
-
-def test_what_an_audit_finds_under_a_prefix_is_there_again_and_not_without_a_record(world):
-    world.seed(["u/0", "u/1"])
-    world.manifest(prefix("PRIV-1", "u/"))
-    world.apply()
-    world.seed(["u/2"])
-    world.clock.advance(60)
-    world.verify(audit=True)
-    (found,) = report(world, "PRIV-1").declarations
-    assert (found.done, found.missing, list(found.open)) == (False, 0, ["u/2"])
-    world.apply()
-    assert report(world, "PRIV-1").done
-    assert "u/2" not in world.live()
-
-
-def test_a_saved_plan_that_listed_nothing_leaves_a_prefix_as_its_last_list_was(world):
-    world.configure(api={"batch_size": 1, "concurrency": 1})
-    world.seed(["u/0", "u/1", "u/2"])
-    world.manifest(prefix("PRIV-1", "u/"))
-    world.on_delete(lambda _: world.interrupts.request())
-    world.apply()
-    world.bridge.before.clear()
-    world.verify()
-    world.manifest(prefix("reworded", "u/"))
-    world.apply(saved=world.save())
-    (found,) = report(world, "PRIV-1").declarations
-    assert (found.done, found.missing, found.newest.reason) == (False, 3 - len(found.ids), "reworded")
-    world.manifest(prefix("reworded", "u/", ids=["doc-001"]))
-    world.apply(saved=world.save())
-    assert newest(world).names == {}
-    assert "1 declaration was recorded without exactly what it names" in headline(report(world, "reworded"))
-    world.apply()
-    assert report(world, "reworded").done
 
 
 @pytest.fixture
@@ -362,3 +287,20 @@ def test_what_lapsed_is_withdrawn_although_it_was_reworded_since(world, ids):
     (found,) = report(world, "ticket 2").declarations
     assert (found.newest.reason, found.withdrawn) == ("reworded", True)
     assert make_report(world.frames()).done
+
+
+def test_what_lapsed_while_it_was_present_keeps_the_rest_from_being_done(world, ids):
+    world.configure(api={"batch_size": 1, "concurrency": 1})
+    world.manifest(entry("PRIV-1", ids(2), until="2026-11-23"))
+    world.apply()
+    world.seed(ids(2))
+    world.verify(audit=True)
+    world.fault("error", nth=2, times=9, status=400)
+    world.apply(wait=False)
+    world.emulator.faults.clear()
+    world.clock.advance(48 * 3600)
+    world.apply()
+    made = report(world, "PRIV-1")
+    (found,) = made.declarations
+    assert (list(found.ids), found.open, found.unproven, found.done) == (ids(1), IdSet(), 1, False)
+    assert headline(made) == "Not done: 1 id was released without being found absent."

@@ -13,6 +13,7 @@ from reconciler.state import events as ev
 from reconciler.state.proofs import proofs, read
 from reconciler.state.report import make_report
 from reconciler.state.reported import OPEN
+from support.reports import entry
 
 
 def report(world, **asked):
@@ -22,10 +23,6 @@ def report(world, **asked):
 def one(world, **asked):
     (found,) = report(world, **asked).declarations
     return found
-
-
-def entry(reason, ids, **more):
-    return {"index": "docs", "reason": reason, "ids": list(ids), **more}
 
 
 def test_a_ticket_whose_ids_were_all_read_absent_is_done(world, ids):
