@@ -24,6 +24,7 @@
     │   ├── Throttled                   1    429, 971 or 40041: try later
     │   ├── ServiceFault                1    5xx, or an answer that is not the API's
     │   └── ConnectionFailed            1    no answer: refused, cut, timed out
+    ├── ForgeError                      1    GitHub said no, or nothing: a comment or an issue was not written
     └── Interrupted                     130  Ctrl-C, SIGTERM, SIGHUP
 
 An error carries a one-line message (what happened, and where) and a `hint` (what to do next).
@@ -243,6 +244,22 @@ class ConnectionFailed(ServiceError):
     """No answer arrived: refused, cut or timed out."""
 
     passing = True
+
+
+class ForgeError(ReconcilerError):
+    """The forge (GitHub) refused, failed or did not answer.
+
+    Attributes:
+        status: the HTTP status, None when no answer arrived.
+        may_have_happened: True when what was asked for may have been done all the same.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", status: int | None = None, may_have_happened: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.may_have_happened = may_have_happened
 
 
 class Interrupted(ReconcilerError):
