@@ -19,8 +19,18 @@ def _folder(name: str) -> Path:
 @cache
 def schema(name: str) -> dict[str, Any]:
     """The JSON Schema `name` ("manifest", "config", "plan", "state-frame", "events"), parsed."""
-    loaded: dict[str, Any] = json.loads((_folder("schemas") / f"{name}.schema.json").read_text("utf-8"))
+    loaded: dict[str, Any] = json.loads(schema_text(name))
     return loaded
+
+
+def schema_text(name: str) -> str:
+    """The JSON Schema `name`, as it is shipped."""
+    return (_folder("schemas") / f"{name}.schema.json").read_text("utf-8")
+
+
+def scaffold(name: str) -> str:
+    """A file that `init` writes, with @NAMES@ to be filled in."""
+    return (_PACKAGE / "scaffold" / name).read_text("utf-8")
 
 
 def example_manifests() -> Path:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "check-ids": ("checking", "check_ids", "Say which ids on stdin are declared absent or carry a tombstone."),
     "state": ("states", "state", "Create, show, verify, move and unlock the state."),
     "forge": ("forge", "forge", "Tell GitHub what a pipeline did: one comment, one issue."),
+    "init": ("scaffolding", "init", "Set up a repository: a first manifest, a pipeline, a commit hook."),
     "emulator": ("emulator", "emulator", "Run a local Vectorize."),
     "demo": ("demo", "demo", "The whole story on the embedded emulator, in a temporary folder."),
 }
