@@ -11,6 +11,8 @@ import yaml
 
 from support.actions import ACTION, Runner
 from support.forge import BOT
+from support.githttp import serving
+from support.repository import git
 
 ON_MAIN = {"event_name": "push", "ref": "refs/heads/main"}
 TOKEN = {"CLOUDFLARE_API_TOKEN": "v1-0123456789abcdef-SECRET"}
@@ -247,6 +249,93 @@ def test_the_token_never_reaches_a_log_a_summary_or_the_state(runner, repository
     everything = ended.log + machine.summary + str(repository.state()) + str(ended.outputs)
     for secret in (forge.token, TOKEN["CLOUDFLARE_API_TOKEN"]):
         assert secret not in everything
+
+
+@pytest.mark.parametrize("persisted", [False, True])
+def test_the_state_is_fetched_and_pushed_with_the_token_and_no_other_credentials(
+    runner, repository, forge, persisted
+):
+    """A private repository: the token goes to git, once, even where the checkout left another one behind."""
+    machine = on_main(runner, repository)
+    repository.init_state()
+    with serving(repository.bare, forge.token) as served:
+        git(machine.workspace, "remote", "set-url", "origin", f"{served.url}/origin.git")
+        if persisted:
+            git(
+                machine.workspace, "config", f"http.{served.url}/.extraheader", "AUTHORIZATION: basic b2xkOm9sZA=="
+            )
+        machine.environment["GITHUB_SERVER_URL"] = served.url
+        expected = fingerprint(machine)
+        ended = machine.run_action(TOKEN, command="apply", state_branch="state", expect=expected)
+    assert not ended.failed, ended.log
+    assert len(repository.state()) > 1
+    assert all(len(each) == 1 for each in served.headers)
+
+
+def test_a_token_that_may_not_read_the_state_stops_before_anything_is_sent(runner, repository, service):
+    machine = on_main(runner, repository)
+    repository.init_state()
+    with serving(repository.bare, "another-token") as served:
+        git(machine.workspace, "remote", "set-url", "origin", f"{served.url}/origin.git")
+        machine.environment["GITHUB_SERVER_URL"] = served.url
+        ended = machine.run_action(TOKEN, command="apply", state_branch="state", expect="sha256:" + "0" * 64)
+    assert ended.failed
+    assert "may the token read this repository?" in ended.log
+    assert service.emulator.record() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "words"),
+    [
+        (0, "", "**Applied**"),
+        (1, "error", "the run failed"),
+        (3, "refused", "a limit or a keep refuses it"),
+        (4, "reappeared", "ids are present that should be gone"),
+        (5, "state-locked", "another run holds the state"),
+        (6, "plan-changed", "the plan has changed"),
+        (7, "not-settled", "not verified absent in time"),
+        (130, "interrupted", "run it again to finish what was approved"),
+    ],
+)
+def test_every_exit_code_of_apply_has_a_reason_and_a_word_in_the_comment(runner, forge, code, reason, words):
+    forge.open_pull_request(7, "a" * 40)
+    machine = runner(**ON_MAIN)
+    program = machine.folder / "bin" / "reconciler"
+    shutil.copy(program, machine.folder / "bin" / "real")
+    program.write_text(
+        f'#!/bin/bash\n[ "$1" != apply ] || {{ echo "said: ::error::x" >&2; exit {code}; }}\n'
+        f'exec "{machine.folder}/bin/real" "$@"\n'
+    )
+    ended = machine.run_action(command="apply", state="s3://b/p", expect="x", comment="true", pull_request="7")
+    assert ended.failed is (code != 0)
+    assert (ended.outputs["exit-code"], ended.outputs["failure-reason"]) == (str(code), reason)
+    (comment,) = forge.comments
+    assert words in comment["body"]
+    assert "said: ::error::x" in comment["body"]
+
+
+def test_a_comment_that_cannot_be_written_fails_a_run_that_went_well_and_says_what_is_missing(runner, forge):
+    forge.open_pull_request(7, "a" * 40)
+    forge.tokens[forge.token].may = frozenset()
+    machine = runner(event={"pull_request": {"number": 7, "head": {"sha": "b" * 40}}})
+    write(machine)
+    ended = machine.run_action(command="plan", comment="true")
+    assert ended.failed
+    assert (ended.outputs["exit-code"], ended.outputs["failure-reason"]) == ("1", "error")
+    assert ended.outputs["deletes"] == "2"
+    assert "`pull-requests: write`" in ended.log
+
+
+def test_a_plan_beyond_a_limit_is_shown_and_called_refused(runner, forge):
+    forge.open_pull_request(7, "b" * 40)
+    machine = runner(event={"pull_request": {"number": 7, "head": {"sha": "b" * 40}}})
+    write(machine)
+    write(machine, "reconciler.yaml", "version: 1\nlimits: {max_deletes: 1}\n")
+    ended = machine.run_action(command="plan", comment="true")
+    assert ended.failed
+    assert (ended.outputs["exit-code"], ended.outputs["failure-reason"]) == ("3", "refused")
+    assert "::error" in ended.log
+    assert "doc-001" in forge.comments[0]["body"]
 
 
 # verify and its issue.
