@@ -67,7 +67,8 @@ def init(*, ci: str | None, hook: bool, source: str | None) -> int:
         snippet = _hook(folder, chosen)
         whole = scaffold("pre-commit-config.yaml").replace("@HOOK@\n", snippet)
         writer.write(".pre-commit-config.yaml", whole, "validates before every commit", snippet=snippet)
-    output.tell(*writer.told, "", *_next_steps(folder, branch, ci, chosen, hook=hook))
+    told = writer.told if writer.told[-1] == "" else [*writer.told, ""]
+    output.tell(*told, *_next_steps(folder, branch, ci, chosen, hook=hook))
     return ExitCode.DONE
 
 
@@ -116,7 +117,8 @@ class _Writer:
             return
         if name == ".gitignore":
             wanted = missing
-        self.told += [f"kept   {name}  (yours; add to it:)", "", *(f"    {each}" for each in wanted), ""]
+        indented = (f"    {each}" if each else "" for each in wanted)
+        self.told += [f"kept   {name}  (yours; add to it:)", "", *indented, ""]
 
 
 def _manifests(writer: _Writer) -> str:

@@ -184,11 +184,13 @@ def _shown(status: Status) -> Sequence[str]:
     where = f", in [this run]({status.url})" if _URL.fullmatch(status.url) else ""
     when = code(status.at) if status.at else "unknown"
     lines = [f"> [!{kind}]", f"> **{words}** ({when}{where})"]
-    return [*lines, *folded("what the run said", status.detail)] if status.detail.strip() else lines
+    if not status.detail.strip():
+        return lines
+    return [*lines, *_folded("what the run said", status.detail, unfolded=status.state != "applied")]
 
 
-def folded(title: str, text: str) -> list[str]:
-    """Untrusted lines in a folded block of code, cut to a length that leaves room for a plan."""
+def _folded(title: str, text: str, *, unfolded: bool) -> list[str]:
+    """Untrusted lines in a block of code that folds, cut to a length that leaves room for a plan."""
     shown: list[str] = []
     left = _LONGEST_DETAIL
     listed = text.splitlines()
@@ -201,4 +203,5 @@ def folded(title: str, text: str) -> list[str]:
         shown.append(safe)
     ticks = max((len(run) for each in shown for run in re.findall("`+", each)), default=0)
     fence = "`" * max(3, ticks + 1)
-    return ["", f"<details><summary>{title}</summary>", "", f"{fence}text", *shown, fence, "", "</details>"]
+    opening = f"<details{' open' if unfolded else ''}><summary>{title}</summary>"
+    return ["", opening, "", f"{fence}text", *shown, fence, "", "</details>"]

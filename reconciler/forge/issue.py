@@ -43,10 +43,10 @@ def _lines(outcome: Outcome, at: str, run_url: str) -> Iterator[str]:
         )
     if count > len(shown):
         yield ""
-        yield f"… and {count - len(shown):,} more: `reconciler state show` and the run have all of them."
+        yield f"… and {count - len(shown):,} more: `reconciler plan --verbose` names every one that is declared."
     yield ""
     yield "1. Find the writer and stop it: `reconciler check-ids INDEX` tells it which ids it must not write."
-    yield "2. `reconciler plan` shows these ids as `!`; the next approved apply deletes them again."
+    yield "2. `reconciler plan` shows these ids as `!`; apply it by its fingerprint to delete them again."
     yield "3. This issue is closed by the next `verify` that finds none."
     if run_url:
         yield ""

@@ -53,3 +53,16 @@ def runner(tmp_path: Path, forge: Forge, service: RunningEmulator) -> Callable[.
         )
 
     return make
+
+
+@pytest.fixture
+def golden() -> Callable[[str, str], None]:
+    """Compares text with the file of that name; UPDATE_GOLDEN=1 writes the files instead."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if os.environ.get("UPDATE_GOLDEN"):
+            path.write_text(text, "utf-8", newline="\n")
+        assert text == path.read_text("utf-8")
+
+    return compare

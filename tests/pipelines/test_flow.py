@@ -262,6 +262,25 @@ def test_an_interrupted_apply_is_finished_by_running_the_job_again(story, forge,
     assert "> **Applied** (" in story.comment
 
 
+def test_what_came_back_is_deleted_again_by_the_fingerprint_that_the_night_shows(story, forge, service):
+    story.propose("doc-001")
+    story.plan()
+    story.merge()
+    story.apply()
+    service.emulator.seed(ACCOUNT, "docs", ["doc-001"])
+    night = story.verify()
+    assert night.failed
+    (issue,) = forge.issues
+    assert "`doc-001`" in issue["body"]
+    fingerprint = night.outputs["plan.fingerprint"]
+    assert fingerprint in story.summary
+    again = story.apply(event_name="workflow_dispatch", inputs={"fingerprint": fingerprint})
+    assert not again.failed, again.log
+    assert "doc-001" not in story.live()
+    assert not story.verify().failed
+    assert issue["state"] == "closed"
+
+
 def test_the_jobs_of_the_workflow_ask_for_no_more_permissions_than_the_action_names(story):
     workflow = yaml.safe_load((story.repository.clone / WORKFLOW).read_text())
     assert workflow["permissions"] == {}
