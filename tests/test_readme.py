@@ -14,6 +14,7 @@ from reconciler.emulator import Settings, running
 from reconciler.errors import ExitCode
 from reconciler.manifests import Config, load, load_config
 from reconciler.model.plan import ActionKind
+from reconciler.planner.review import REVIEW_CODES
 from reconciler.render.plan_text import plan_lines
 from support.catalogue import FAULTS
 
@@ -53,7 +54,8 @@ def test_the_python_example_runs_and_does_what_it_says(world, capsys):
 
 
 def test_every_command_of_the_table_exists_and_none_is_missing():
-    listed = set(re.findall(r"^\| `([a-z-]+)", README, re.MULTILINE))
+    section = README.partition("## Commands\n")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"^\| `([a-z-]+)", section, re.MULTILINE))
     assert listed == set(cli.list_commands(None))
 
 
@@ -68,7 +70,7 @@ def test_every_symbol_is_explained():
 
 
 def test_the_manifest_and_the_configuration_shown_are_valid(tmp_path):
-    manifest, config = blocks("yaml")
+    manifest, config, _steps = blocks("yaml")
     folder = tmp_path / "manifests"
     (folder / "ids").mkdir(parents=True)
     (folder / "erasure.yaml").write_text(manifest, "utf-8")
@@ -93,6 +95,26 @@ def test_the_manifest_and_the_configuration_shown_are_valid(tmp_path):
     assert desired.diagnostics == ()
     assert [len(each.ids) for each in desired.targets] == [4]
     assert isinstance(loaded, Config)
+
+
+def test_the_steps_shown_ask_the_action_for_what_it_knows():
+    *_, steps = map(yaml.safe_load, blocks("yaml"))
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))["inputs"]
+    assert [step["with"]["command"] for step in steps] == ["plan", "apply", "verify"]
+    for step in steps:
+        assert set(step["with"]) <= set(inputs)
+
+
+def test_the_policy_shown_is_part_of_the_one_that_is_tested():
+    (shown,) = blocks("rego")
+    whole = (ROOT / "tests" / "policy" / "deletions.rego").read_text("utf-8")
+    for rule in shown.split("\n\n"):
+        assert rule.strip() in whole
+
+
+def test_every_named_warning_is_explained():
+    section = README.partition("Warnings that a reviewer must see")[2].partition("```")[0]
+    assert tuple(re.findall(r"^\| .* \| `([a-z-]+)` \|$", section, re.MULTILINE)) == REVIEW_CODES
 
 
 def test_the_picture_of_a_plan_is_what_is_printed(world):

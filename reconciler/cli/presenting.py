@@ -127,7 +127,7 @@ def _markdown(shown: Presented, most: int | None = None) -> str:
     from reconciler.render import plan_markdown  # noqa: PLC0415 - text, the usual form, needs none of it
 
     file = plan_markdown.PlanFile(shown.path, shown.sha256) if shown.path else None
-    origin = plan_markdown.Origin(shown.saved.paths, shown.saved.only, file)
+    origin = plan_markdown.Origin(shown.saved.paths, shown.saved.only, file, shown.saved.expires_at)
     limit = shown.max_bytes or plan_markdown.DEFAULT_BYTES
     limit = limit if most is None else min(limit, most)
     return plan_markdown.document(shown.saved.plan, origin, max_bytes=limit, verbose=shown.verbose)
@@ -145,6 +145,7 @@ def _page(shown: Presented) -> Iterator[str]:
         only=saved.only,
         planfile=shown.path,
         digest=shown.sha256,
+        expires_at=saved.expires_at,
     )
 
 

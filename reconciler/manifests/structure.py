@@ -199,7 +199,7 @@ def _wrong_value(problem: ValidationError, node: Node, name: str) -> Diagnostic:
                 "This program reads version 1. A newer file needs a newer program.",
             )
         case "anyOf":
-            code, summary = "nothing-declared", f"the entry has none of {', '.join(_ENTRY_KEYS)}"
+            code, summary = "entry-empty", f"the entry has none of {', '.join(_ENTRY_KEYS)}"
             detail = "Say which ids it is about."
         case "minItems":
             code, summary = "empty-list", f"the list {quoted(name)} is empty"

@@ -9,12 +9,14 @@ then their row. What is not named is counted where it would have stood; the end 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from reconciler.clock import timestamp
 from reconciler.model.plan import IndexPlan, Plan
 from reconciler.render import plan_alerts, plan_table
+from reconciler.render.apply_command import apply_command
 from reconciler.render.escape import plain, shortened
 from reconciler.render.markdown import block, code, comment, html_code, size
 from reconciler.render.plan_rows import EVERYTHING, Detail, Row, counts, index_rows, live, requests
@@ -58,11 +60,13 @@ class Origin:
         paths: the PATHS it was planned for; none = those of the configuration.
         only: the one index it was narrowed to, None for all.
         file: where it is saved, None when it is not.
+        expires_at: from then on the saved plan is not begun any more, None when it does not expire.
     """
 
     paths: tuple[str, ...] = ()
     only: str | None = None
     file: PlanFile | None = None
+    expires_at: datetime | None = None
 
 
 def document(
@@ -196,13 +200,16 @@ def _tail(plan: Plan, origin: Origin) -> Iterator[str]:
     if not plan.applyable:
         yield _not_applyable(plan)
         return
-    command = _command(plan, origin)
+    path = "" if file is None else file.path
+    command = apply_command(plan, paths=origin.paths, only=origin.only, planfile=path)
     if command is None:
         yield "It covers one index alone: save it with `--out FILE` to carry out exactly this."
         return
-    yield "To carry out exactly this:"
+    until = f" until {timestamp(origin.expires_at)}" if file is not None and origin.expires_at else ""
+    yield f"To carry out exactly this{until}:"
     yield ""
-    yield from block([command], "sh")
+    short = len(command.encode()) <= _LONGEST_COMMAND
+    yield from block([plain(command) if short else f"reconciler apply --expect {plan.fingerprint[:100]} …"], "sh")
 
 
 def _not_applyable(plan: Plan) -> str:
@@ -213,18 +220,3 @@ def _not_applyable(plan: Plan) -> str:
             "A prefix was never listed, so it cannot be applied: `reconciler plan --refresh --out FILE` lists it."
         )
     return "There is nothing in it to apply."
-
-
-def _command(plan: Plan, origin: Origin) -> str | None:
-    """The command that carries out this plan or nothing; None where only a saved one could."""
-    words = ["reconciler", "apply"]
-    if origin.file is not None:
-        words.append(origin.file.path)
-    elif origin.only is not None:
-        return None
-    else:
-        words += [*origin.paths, *(["--refresh"] if plan.observed else [])]
-    made = plain(shlex.join([*words, "--expect", plan.fingerprint[:100]]))
-    if len(made.encode()) > _LONGEST_COMMAND:
-        return f"reconciler apply … --expect {plain(plan.fingerprint[:100])}"
-    return made

@@ -210,3 +210,34 @@ def test_validate_annotates_at_most_ten_of_a_kind(cli, project):
     lines = ended.out.splitlines()
     assert len(lines) == 10
     assert re.match("::error title=[0-9]+ more errors::not shown here: [0-9]+ id-too-long", lines[9])
+
+
+def test_markdown_says_until_when_a_saved_plan_can_be_carried_out(cli, project):
+    project.declare(["a"])
+    written = cli("plan", "--out", "p", "--expires", "24h", "--format", "markdown").out
+    expires = json.loads((project.folder / "p").read_text())["expires_at"]
+    assert f"To carry out exactly this until {expires}:" in written
+    assert cli("show", "p", "--format", "markdown").out == written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--format", "github"], "--format github does not go with --against"),
+        (["--format", "gitlab"], "--format gitlab does not go with --against"),
+        (["--format", "markdown", "--max-bytes", "32000"], "--max-bytes does not go with --against"),
+    ],
+)
+def test_two_plans_are_compared_in_the_formats_that_can_tell_it(cli, project, arguments, said):
+    project.declare(["a"])
+    cli("plan", "--out", "p")
+    ended = cli("show", "p", "--against", "p", *arguments)
+    assert ended.code == 1
+    assert said in ended.err
+
+
+def test_the_page_says_until_when_a_saved_plan_can_be_carried_out(cli, project):
+    project.declare(["a"])
+    written = cli("plan", "--out", "p", "--expires", "24h", "--format", "html").out
+    assert json.loads((project.folder / "p").read_text())["expires_at"] in written
+    assert cli("show", "p", "--format", "html").out == written

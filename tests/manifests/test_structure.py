@@ -55,7 +55,7 @@ CASES = {
         "version: 1\nabsent:\n  - {index: .., ids: [a]}\n",
         ["3:13 error index-name"],
     ),
-    "neither ids nor files nor prefixes": ("version: 1\nabsent:\n  - index: a\n", ["3:5 error nothing-declared"]),
+    "neither ids nor files nor prefixes": ("version: 1\nabsent:\n  - index: a\n", ["3:5 error entry-empty"]),
     "until under keep": (
         "version: 1\nkeep:\n  - index: a\n    ids: [a]\n    until: 2027-01-01\n",
         ["5:5 error unknown-key"],
@@ -120,7 +120,7 @@ def test_all_mistakes_of_all_files_are_reported_at_once(folder):
         "manifests/a.yaml:1:10 error unsupported-version",
         "manifests/a.yaml:3:5 error missing-key",
         "manifests/a.yaml:3:11 error empty-id",
-        "manifests/a.yaml:4:5 error nothing-declared",
+        "manifests/a.yaml:4:5 error entry-empty",
         "manifests/a.yaml:5:5 error unknown-key",
         "manifests/b.yaml:2:1 error duplicate-key -> manifests/b.yaml:1:1",
         "manifests/b.yaml:4:1 error yaml-syntax",

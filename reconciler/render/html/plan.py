@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from reconciler.clock import timestamp
 from reconciler.model.diagnostic import Diagnostic
 from reconciler.model.idset import IdSet
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, Summary
+from reconciler.render.apply_command import apply_command
 from reconciler.render.findings import findings
 from reconciler.render.html.charts import declaration_bars, index_bars, listed, place_of, said
 from reconciler.render.html.groups import Group, groups_of
@@ -98,6 +98,7 @@ def plan_page(
     only: str | None = None,
     planfile: str = "",
     digest: str = "",
+    expires_at: datetime | None = None,
     limit: int = PAGE_IDS,
 ) -> Iterator[str]:
     """The page, in pieces of ASCII.
@@ -109,6 +110,7 @@ def plan_page(
         only: the one index it covers, None for all.
         planfile: the file it is saved in, "" for none.
         digest: SHA-256 (hex) of that file's bytes.
+        expires_at: from then on the saved plan is not begun any more, None when it does not expire.
         limit: ids that the page carries at most; groups and counts are exact beyond that too.
     """
     carried = Carried(limit)
@@ -137,9 +139,13 @@ def plan_page(
         ),
         rest_of_many=len(busy) > _SECTIONS,
         cost=_cost(plan),
-        command=_command(plan, paths, only, planfile),
+        command=apply_command(plan, paths=paths, only=only, planfile=planfile) if plan.applyable else None,
         why=_why(plan, only),
-        facts=_facts(plan, tool_version=tool_version, created_at=created_at, planfile=planfile, digest=digest),
+        facts=(
+            Fact("Made", f"{timestamp(created_at)} by reconciler {tool_version}"),
+            *([Fact("Expires", timestamp(expires_at))] if expires_at is not None else []),
+            *_facts(plan, planfile=planfile, digest=digest),
+        ),
         files=plan.files,
         fingerprint=plan.fingerprint,
         digest=digest,
@@ -297,17 +303,6 @@ def _cost(plan: Plan) -> list[tuple[str, str, str]]:
     ]
 
 
-def _command(plan: Plan, paths: Sequence[str], only: str | None, planfile: str) -> str:
-    """What carries out exactly this plan; "" where nothing does."""
-    if not plan.applyable or (only is not None and not planfile):
-        return ""
-    if planfile:
-        words = ["reconciler", "apply", planfile]
-    else:
-        words = ["reconciler", "apply", *paths, *(["--refresh"] if plan.observed else [])]
-    return shlex.join([*words, "--expect", plan.fingerprint])
-
-
 def _why(plan: Plan, only: str | None) -> str:
     """Why there may be no command."""
     if plan.refused:
@@ -319,8 +314,7 @@ def _why(plan: Plan, only: str | None) -> str:
     return "" if only is None else "it is narrowed to one index, so it must be saved with plan --out first"
 
 
-def _facts(plan: Plan, *, tool_version: str, created_at: datetime, planfile: str, digest: str) -> Iterator[Fact]:
-    yield Fact("Made", f"{timestamp(created_at)} by reconciler {tool_version}")
+def _facts(plan: Plan, *, planfile: str, digest: str) -> Iterator[Fact]:
     if planfile:
         yield Fact("Plan file, the complete list", planfile, code=True)
     if digest:
