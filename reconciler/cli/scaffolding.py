@@ -56,13 +56,15 @@ def init(*, ci: str | None, hook: bool, source: str | None) -> int:
         _require_top(here)
     writer = _Writer(here)
     folder = _manifests(writer)
-    writer.write(".gitignore", scaffold("gitignore"), "so that no state and no plan is committed by accident")
+    ignored = scaffold("gitignore")
+    writer.write(".gitignore", ignored, "so that no state and no plan is committed by accident", snippet=ignored)
     branch = _default_branch(here)
     if ci == "github":
         text = _workflow(folder, branch, chosen)
         writer.write(".github/workflows/reconciler.yml", text, "plan, apply and verify on GitHub")
     if ci == "gitlab":
-        writer.write(".gitlab-ci.yml", _gitlab(chosen), "plan, apply and verify on GitLab")
+        text = _gitlab(chosen)
+        writer.write(".gitlab-ci.yml", text, "plan, apply and verify on GitLab", snippet=text)
     if hook:
         snippet = _hook(folder, chosen)
         whole = scaffold("pre-commit-config.yaml").replace("@HOOK@\n", snippet)
@@ -87,8 +89,8 @@ class _Writer:
         self._root = root
         self.told: list[str] = []
 
-    def write(self, name: str, text: str, purpose: str, *, snippet: str | None = None) -> None:
-        """Write `text`, or say what to add to what is there: `snippet`, else all of it.
+    def write(self, name: str, text: str, purpose: str, *, snippet: str = "") -> None:
+        """Write `text`, or say what to add to what is there: `snippet`, if that makes sense for such a file.
 
         Raises:
             UsageError: it cannot be written.
@@ -105,19 +107,21 @@ class _Writer:
             raise UsageError(f"{name} cannot be written: {failed.strerror}") from None
         self.told.append(f"wrote  {name}  ({purpose})")
 
-    def _there(self, path: Path, name: str, text: str, snippet: str | None) -> None:
-        wanted = (text if snippet is None else snippet).rstrip("\n").splitlines()
+    def _there(self, path: Path, name: str, text: str, snippet: str) -> None:
         try:
-            there = path.read_text("utf-8").splitlines()
+            there = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            there = []
-        missing = [each for each in wanted if each not in there]
-        if not missing:
+            there = ""
+        lines = there.splitlines()
+        if there == text or (snippet and all(each in lines for each in snippet.splitlines())):
             self.told.append(f"kept   {name}  (it has all of this already)")
             return
-        if name == ".gitignore":
-            wanted = missing
-        indented = (f"    {each}" if each else "" for each in wanted)
+        if not snippet:
+            self.told.append(
+                f"kept   {name}  (yours, or of another version: take it away to have it written anew)"
+            )
+            return
+        indented = (f"    {each}" if each else "" for each in snippet.splitlines())
         self.told += [f"kept   {name}  (yours; add to it:)", "", *indented, ""]
 
 
@@ -131,6 +135,7 @@ def _manifests(writer: _Writer) -> str:
     if has_errors(diagnostics):
         found: tuple[Diagnostic, ...] = diagnostics
         raise ManifestError("reconciler.yaml is there, and cannot be used", diagnostics=found)
+    _require_simple(settings.manifests[0])
     for name in ("manifest", "config"):
         writer.write(f".reconciler/{name}.schema.json", schema_text(name), "for your editor")
     if settings.path is not None:
@@ -148,6 +153,20 @@ def _manifests(writer: _Writer) -> str:
     text = scaffold("manifest.yaml").replace("@TO_ROOT@", up)
     writer.write(f"{folder}/erasures.yaml", text, "the first manifest: it declares nothing yet")
     return folder
+
+
+def _require_simple(folder: str) -> None:
+    """What is written names the folder, in YAML and in a pattern, and is written into it.
+
+    Raises:
+        UsageError: it is not in this repository, or its name would mean something else there.
+    """
+    parts = Path(folder).parts
+    if Path(folder).is_absolute() or ".." in parts or not re.fullmatch(r"[\w ./-]{1,200}", folder):
+        raise UsageError(
+            "init cannot set up manifests in the folder that reconciler.yaml names",
+            hint="It must be a folder below this one, of letters, digits, spaces, '.', '_', '-' and '/'.",
+        )
 
 
 def _yaml_files(folder: Path) -> bool:

@@ -32,7 +32,7 @@ def find_comment(github: GitHub, number: int, name: str, author: str) -> tuple[i
 
 
 def put_comment(github: GitHub, number: int, name: str, author: str, change: Callable[[Comment], Comment]) -> str:
-    """Create or update our comment; `change` gets what it says now. Returns "created", "updated" or "unchanged".
+    """Create or update our comment; `change` gets what it says now. Returns "created" or "updated".
 
     Raises:
         ForgeError: it could not be found, or not written.

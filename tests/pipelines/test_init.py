@@ -114,6 +114,26 @@ def test_nothing_that_is_there_is_changed_and_the_lines_to_add_are_printed(code,
     assert (code / "gone" / "erasures.yaml").exists()
 
 
+@pytest.mark.parametrize("folder", ["../shared", "/srv/manifests", "a/../../b", 'a"b', "a*"])
+def test_nothing_is_written_outside_or_where_a_name_would_mean_something_else(folder, code, capsys):
+    (code / "reconciler.yaml").write_text(f"version: 1\nmanifests: {json.dumps(folder)}\n")
+    before = contents(code)
+    assert run(["init", *ALL]) == 1
+    assert contents(code) == before
+    assert "init cannot set up manifests" in capsys.readouterr().err
+
+
+def test_a_copy_of_another_version_is_kept_and_told_without_all_of_it(code, capsys):
+    assert run(["init", *ALL]) == 0
+    for name in (".reconciler/manifest.schema.json", ".github/workflows/reconciler.yml"):
+        (code / name).write_text("{}\n")
+    capsys.readouterr()
+    assert run(["init", *ALL]) == 0
+    said = capsys.readouterr().out
+    assert said.count("take it away to have it written anew") == 2
+    assert len(said.splitlines()) < 20
+
+
 def test_a_second_time_changes_nothing(code, capsys):
     assert run(["init", *ALL]) == 0
     before = contents(code)
