@@ -289,3 +289,12 @@ def test_the_jobs_of_the_workflow_ask_for_no_more_permissions_than_the_action_na
         "apply": {"actions": "read", "contents": "write", "pull-requests": "write"},
         "verify": {"contents": "write", "issues": "write"},
     }
+
+
+def test_a_pull_request_never_sees_the_token_and_one_job_at_a_time_appends_to_the_state(story):
+    jobs = yaml.safe_load((story.repository.clone / WORKFLOW).read_text())["jobs"]
+    assert "CLOUDFLARE_API_TOKEN" not in yaml.safe_dump(jobs["plan"]["steps"])
+    assert "environment" not in jobs["plan"]
+    assert jobs["apply"]["environment"] == jobs["verify"]["environment"] == "vectorize"
+    alone = {"group": "vectorize-state", "cancel-in-progress": False}
+    assert jobs["apply"]["concurrency"] == jobs["verify"]["concurrency"] == alone
