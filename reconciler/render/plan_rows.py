@@ -7,7 +7,7 @@ is left out is counted, exactly, where it would have stood.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, PrefixPlan, Summary
@@ -148,13 +148,19 @@ def ids_are(count: int) -> str:
     return f"{ids(count)} {'is' if count == 1 else 'are'}"
 
 
+def limits_in_words(limits: Mapping[str, float]) -> str:
+    """Limits of an index, with every digit."""
+    # `g` alone would make 2e+07 of twenty million.
+    shown = ((name, f"{value:,.0f}" if value == int(value) else f"{value:,g}") for name, value in limits.items())
+    return ", ".join(f"{plain(name)} {value}" for name, value in sorted(shown))
+
+
 def _limits(plan: Plan, index: IndexPlan) -> Iterator[Row]:
     limits = plan.limits.get(index.target.index)
     if not limits or not index.summary.sends:
         return
-    listed = ", ".join(f"{plain(name)} {value:,g}" for name, value in sorted(limits.items()))
     percent = "percent: not checked" if index.percent is None else f"{index.percent:.2f} % of the live vectors"
-    yield Row(FACT, f"limits: {listed} ({percent})")
+    yield Row(FACT, f"limits: {limits_in_words(limits)} ({percent})")
 
 
 def _declarations(index: IndexPlan, detail: Detail) -> Iterator[Row]:

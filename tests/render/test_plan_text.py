@@ -204,3 +204,9 @@ def test_spaces_at_the_ends_of_an_id_are_seen() -> None:
     index = replace(plan.indexes[0], actions=(Action(ActionKind.DELETE, "new", GDPR, ids),))
     shown = [each.strip() for each in text_of(replace(plan, indexes=(index,))).splitlines()]
     assert {r"- \x20a", r"- a\x20", "- a", r"- \x20\x20"} <= set(shown)
+
+
+def test_a_limit_is_shown_with_every_digit() -> None:
+    plan = small(ActionKind.DELETE)
+    limits = {plan.indexes[0].target.index: {"max_deletes": 20_000_001, "max_percent": 12.5}}
+    assert "limits: max_deletes 20,000,001, max_percent 12.5 (" in text_of(replace(plan, limits=limits))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from reconciler.render.html.charts import declaration_bars, index_bars, listed, 
 from reconciler.render.html.groups import Group, groups_of
 from reconciler.render.html.ids import PAGE_IDS, Carried
 from reconciler.render.html.page import Fact, Tile, Verdict, count, render
-from reconciler.render.plan_rows import COUNTED
+from reconciler.render.plan_rows import COUNTED, limits_in_words
 from reconciler.render.plan_text import duration, verdict
 
 #: Indexes with a section of their own, those with most ids first; the rest are rows of a table.
@@ -263,7 +263,7 @@ def _index_facts(plan: Plan, index: IndexPlan) -> Iterator[Fact]:
         share = "not checked" if index.percent is None else f"{index.percent:.2f} % of the live vectors"
         yield Fact("Share to delete", share)
     if limits := plan.limits.get(index.target.index):
-        yield Fact("Limits", _limits(limits))
+        yield Fact("Limits", limits_in_words(limits))
     yield Fact("Delete requests", f"{summary.requests:,}")
     if index.read_by:
         yield Fact("Read by", f"{index.read_by}, in {count(index.read_requests, 'request')}")
@@ -274,10 +274,6 @@ def _index_facts(plan: Plan, index: IndexPlan) -> Iterator[Fact]:
         yield Fact("Proof", why)
     if summary.unchanged:
         yield Fact("Unchanged", f"{count(summary.unchanged)} verified absent")
-
-
-def _limits(limits: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:,g}" for name, value in sorted(limits.items()))
 
 
 def _row(number: int, index: IndexPlan, carried: Carried) -> RowView:
@@ -326,7 +322,7 @@ def _facts(plan: Plan, *, planfile: str, digest: str) -> Iterator[Fact]:
         yield Fact("State", "none: planned from empty")
     yield Fact("Live indexes", _observed(plan))
     if limits := plan.limits.get("*"):
-        yield Fact("Limits of the whole plan", _limits(limits))
+        yield Fact("Limits of the whole plan", limits_in_words(limits))
     if not plan.complete:
         yield Fact("Complete", "no: narrowed to one index, or a prefix was never listed")
 
