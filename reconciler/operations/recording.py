@@ -255,9 +255,11 @@ class _Page:
 
     def _held(self, entry: _Entry) -> int | IdSet:
         """The number of a declaration that names the same, all of them known; or else the ids that are known."""
-        known = self._in_force if not entry.lapsed else self._in_force | self._released
         if entry.names is None:
             return IdSet()
+        known = self._in_force
+        if entry.lapsed and entry.before is not None and entry.before.names == entry.names:
+            known |= self._released  # reworded only: what was released of it stays history
         ids = self._accounts.of(entry.before.number) if entry.named is None and entry.before else entry.named
         ids = IdSet() if ids is None else ids & known
         same = self._same_names.get(entry.names)

@@ -304,3 +304,15 @@ def test_what_lapsed_while_it_was_present_keeps_the_rest_from_being_done(world, 
     (found,) = made.declarations
     assert (list(found.ids), found.open, found.unproven, found.done) == (ids(1), IdSet(), 1, False)
     assert headline(made) == "Not done: 1 id was released without being found absent."
+
+
+def test_what_was_released_before_a_list_came_that_had_lapsed_is_not_its_proof(world, ids):
+    world.declare(ids(3))
+    world.apply()
+    world.declare(ids(1))
+    world.apply()
+    world.declare(["doc-000", "doc-100"])
+    world.manifest(entry("ticket 2", ids(2), until="2026-01-02"), name="second.yaml")
+    world.apply()
+    (found,) = report(world, "ticket 2").declarations
+    assert (found.done, found.missing, list(found.ids)) == (False, 1, ids(1))
