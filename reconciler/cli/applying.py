@@ -295,7 +295,7 @@ def _tell(result: ApplyResult, form: str) -> None:
             f"{result.accepted:,} ids accepted, {result.verified:,} verified absent, {result.pending:,} pending"
         )
         write_event("summary", headline, {**counts, "head": result.head, "exit_code": int(result.exit_code)})
-    elif not (result.plan.changes or result.plan.pending or result.recorded):
+    elif not (result.plan.changes_ids or result.plan.pending or result.recorded):
         show_plan(result.plan)
     else:
         output.tell(*summary.outcome_lines(**counts, head=result.head))

@@ -212,6 +212,7 @@ class Plan:
         least_seconds: the least time its delete requests take under the budget.
         cost: all requests, those for its proof included.
         limits: those in force, by index name ("*": the whole plan), as JSON values.
+        unrecorded: declarations that the state does not know as they are now; apply records them.
     """
 
     fingerprint: str
@@ -226,6 +227,7 @@ class Plan:
     cost: Cost = field(default_factory=Cost)
     limits: dict[str, dict[str, float]] = field(default_factory=dict)
     unresolved_prefixes: bool = False
+    unrecorded: int = 0
 
     @property
     def errored(self) -> bool:
@@ -240,6 +242,11 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Anything to send, record or release, or a prefix that was never listed."""
+        return bool(self.unrecorded) or self.changes_ids
+
+    @property
+    def changes_ids(self) -> bool:
+        """As `changes`, but for what is merely recorded: it is about ids, or a prefix that was never listed."""
         return self.unresolved_prefixes or any(self.summary.of(kind) for kind in CHANGING)
 
     @property

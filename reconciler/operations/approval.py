@@ -79,7 +79,7 @@ class Approved:
         """Something to send, record, release or wait for."""
         planned = self.planned
         listed = any(listed_first(planned.projection, index) for index in planned.plan.indexes)
-        work = planned.plan.changes or planned.plan.pending or listed
+        work = planned.plan.changes_ids or planned.plan.pending or listed
         return not self.zero_work and bool(work or unrecorded(planned))
 
     def does_more_than(self, other: Approved) -> bool:

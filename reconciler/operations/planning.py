@@ -87,12 +87,11 @@ def plan(
         if not projection.lineage:
             found = (*found, no_state(store))
     made = planned.plan
-    if not (made.changes or made.errored or made.refused) and (count := unrecorded(planned)):
+    count = 0 if made.errored or made.refused else unrecorded(planned)
+    if count and not made.changes_ids:
         found = (*found, not_recorded(count))
-    if found:
-        told = worst_first((*planned.plan.diagnostics, *found))
-        planned = replace(planned, plan=replace(planned.plan, diagnostics=told))
-    return planned
+    told = worst_first((*made.diagnostics, *found))
+    return replace(planned, plan=replace(made, diagnostics=told, unrecorded=count))
 
 
 def no_state(store: Store) -> Diagnostic:

@@ -197,6 +197,7 @@ def _saved_plan(document: Json, taken: Mapping[tuple[int, int], list[Any]]) -> S
         cost=Cost(**{name: document["cost"][name] for name in Cost.__slots__}) if "cost" in document else Cost(),
         limits=document["limits"],
         unresolved_prefixes=any(prefix.count is None for index in indexes for prefix in index.prefixes),
+        unrecorded=int(document.get("unrecorded", 0)),
     )
     _check_whole(plan, document)
     return SavedPlan(

@@ -55,6 +55,8 @@ def encode(
             "least_seconds": plan.cost.least_seconds,
         },
     }
+    if plan.unrecorded:
+        tail["unrecorded"] = plan.unrecorded
     if expires_at is not None:
         tail["expires_at"] = timestamp(expires_at)
     yield "{\n"

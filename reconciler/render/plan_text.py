@@ -72,8 +72,11 @@ def summary_line(summary: Summary, least_seconds: float) -> str:
 def verdict(plan: Plan) -> Iterator[str]:
     """What it comes down to when there is nothing to send or record; nothing otherwise."""
     summary = plan.summary
-    if plan.changes or plan.errored or plan.refused:
+    if plan.changes_ids or plan.errored or plan.refused:
         return
+    if plan.unrecorded:
+        what = "1 declaration" if plan.unrecorded == 1 else f"{plan.unrecorded:,} declarations"
+        yield f"Nothing to send. {what} to record as now declared."
     if summary.confirm or summary.blocked:
         if summary.confirm:
             waiting = "id waits" if summary.confirm == 1 else "ids wait"
@@ -82,10 +85,13 @@ def verdict(plan: Plan) -> Iterator[str]:
             yield f"Nothing to send. {ids_are(summary.blocked)} blocked."
         return
     if not summary.unchanged:
+        if plan.unrecorded:
+            return
         yield "No changes. No id is declared absent."
         return
     whose = "declared ids" if plan.complete else "ids that this plan covers"
-    yield f"No changes. All {summary.unchanged:,} {whose} are verified absent."
+    none = "" if plan.unrecorded else "No changes. "
+    yield f"{none}All {summary.unchanged:,} {whose} are verified absent."
     if not plan.observed:
         yield "The live indexes were not read: plan --refresh or verify --all finds ids that came back since."
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from reconciler.emulator import Fault
@@ -251,3 +253,22 @@ def test_require_state_refuses_to_begin_from_nothing(cli, project, service):
     assert ended.code == 1
     assert "state init" in ended.err
     assert not (project.folder / "reconciler.state.jsonl").exists()
+
+
+def test_a_second_ticket_for_what_is_gone_is_a_change_until_it_is_recorded(cli, project, seed):
+    project.declare(["a"])
+    seed(["a", "b"])
+    assert cli("apply", "--auto-approve").code == 0
+    assert cli("plan", "--detailed-exitcode").code == 0
+    second = project.declare(["a"], name="second")
+    second.write_text(second.read_text().replace("PRIV-1", "ticket 2"))
+    planned = cli("plan", "--detailed-exitcode", "--out", "p.json")
+    assert planned.code == 2
+    assert "Nothing to send. 1 declaration to record as now declared.\n" in planned.out
+    assert "No changes" not in planned.out
+    assert "To carry out exactly these actions" in planned.err
+    document = json.loads((project.folder / "p.json").read_text())
+    assert (document["unrecorded"], document["applyable"]) == (1, True)
+    assert cli("apply", "p.json").code == 0
+    assert cli("plan", "--detailed-exitcode").code == 0
+    assert cli("state", "report", "--reason", "ticket 2").out.startswith("Done: ")

@@ -103,8 +103,11 @@ def test_a_plan_that_changes_nothing_says_that_an_apply_would_record(world, ids)
     planned = world.plan()
     (said,) = [each for each in planned.plan.diagnostics if each.code == "not-recorded"]
     assert said.summary == "1 declaration is not in the state as now declared"
-    assert not planned.plan.changes
+    assert planned.plan.unrecorded == 1
+    assert planned.plan.changes  # exit 2 with --detailed-exitcode: else a pipeline would never record it
+    assert planned.plan.applyable
     assert world.apply().recorded == 1
+    assert not world.plan().plan.changes
     assert "not-recorded" not in {each.code for each in world.plan().plan.diagnostics}
 
 
