@@ -169,6 +169,17 @@ class IndexPlan:
         """The ids to send to `delete_by_ids`."""
         return self.ids(*SENDING)
 
+    @property
+    def of_index(self) -> str | None:
+        """When the index that this is for was created; None when nobody had seen it."""
+        return self.observed_created_on or self.created_on
+
+    def outlives(self, approved: IndexPlan | None) -> bool:
+        """True when this sends ids to an index that was created again since `approved` was made for it."""
+        sends = self.ids(*SENDING, ActionKind.ALREADY_ABSENT)  # a batch of the latter may be sent as a barrier
+        meant = None if approved is None else approved.of_index
+        return bool(sends) and meant is not None and self.of_index != meant
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:

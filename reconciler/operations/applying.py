@@ -290,7 +290,8 @@ class _Apply:
             again = self._plan(projection)
             if again.does_more_than(approved):
                 raise PlanStale(
-                    "the state changed during the approval, and more would be deleted or released now",
+                    "the state changed during the approval, and more would be deleted or released now, "
+                    "or from another index",
                     hint="Nothing was sent. Run it again.",
                 )
             checked.append(again)

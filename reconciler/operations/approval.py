@@ -83,12 +83,14 @@ class Approved:
         return not self.zero_work and bool(work or unrecorded(planned))
 
     def does_more_than(self, other: Approved) -> bool:
-        """True when an id would be sent or released that `other` would not send or release."""
-        sent = {index.target: other.to_send(index) for index in other.planned.plan.indexes}
-        released = {index.target: index.ids(ActionKind.RELEASE) for index in other.planned.plan.indexes}
+        """True when it would send or release an id that `other` would not, or send to an index created since."""
+        before = {index.target: index for index in other.planned.plan.indexes}
+        sent = {target: other.to_send(index) for target, index in before.items()}
+        released = {target: index.ids(ActionKind.RELEASE) for target, index in before.items()}
         return any(
             self.to_send(index) - sent.get(index.target, IdSet())
             or index.ids(ActionKind.RELEASE) - released.get(index.target, IdSet())
+            or index.outlives(before.get(index.target))
             for index in self.planned.plan.indexes
         )
 
@@ -160,6 +162,7 @@ def check_expected(
             began = replan(context, planned.desired, base, look, paths=planned.paths, only=planned.only).plan
             if began.fingerprint == expect:
                 _nothing_more(began, planned.plan, projection, run.started - 1)
+                _same_indexes(began, planned.plan)
                 rest = replace(planned, plan=_releasing(planned.plan, began))
                 return replace(approved, planned=rest, approval=expect)
     if planned.plan.fingerprint == expect:
@@ -350,6 +353,20 @@ def _nothing_more(approved: Plan, now: Plan, projection: Projection, position: i
             why = "that was not approved" if more else "again, after the one that was approved"
             raise PlanStale(
                 f"{index.target}: {len(more or again):,} ids need a delete {why}, the first is {first!r}",
+                hint="Nothing was sent. Plan again.",
+                differences=differences(approved, now),
+            )
+
+
+def _same_indexes(approved: Plan, now: Plan) -> None:
+    """Ids go to the indexes that the approved plan was made for, never to one that was created since."""
+    before = {index.target: index for index in approved.indexes}
+    for index in now.indexes:
+        meant = before.get(index.target)
+        if meant is not None and index.outlives(meant):
+            raise PlanStale(
+                f"{index.target}: approved was a plan for {index_of(meant.of_index)}, "
+                f"this one is for {index_of(index.of_index)}",
                 hint="Nothing was sent. Plan again.",
                 differences=differences(approved, now),
             )

@@ -316,6 +316,47 @@ def test_the_state_changed_between_plan_and_start_is_noticed(world, ids):
     assert world.state.open_run is None
 
 
+def created_again(world, ids):
+    """Another run meets the index created again, and pins it."""
+    world.emulator.delete_index(world.account, "docs")
+    world.clock.advance(1)
+    world.seed(ids(20))
+    inner = world.interrupts
+    world.apply("manifests/other.yaml", refresh=True)
+    world.interrupts = inner
+    world.emulator.clear_record()
+
+
+def test_an_index_created_again_during_the_approval_was_not_approved(world, ids):
+    world.declare(ids(1, 15), name="other.yaml")
+    world.apply("manifests/other.yaml")
+    world.declare(ids(3))
+
+    def approve(_):
+        created_again(world, ids)
+        return True
+
+    with pytest.raises(PlanStale, match="another index"):
+        world.apply("manifests/gdpr.yaml", approve=approve)
+    assert world.deletes() == []
+    assert world.state.open_run is None
+
+
+def test_the_rest_of_an_expected_plan_does_not_go_to_an_index_created_since(world, ids):
+    world.configure(api={"concurrency": 1, "batch_size": 1})
+    world.declare(ids(1, 15), name="other.yaml")
+    world.apply("manifests/other.yaml")
+    world.declare(ids(5))
+    approved = world.save("manifests/gdpr.yaml")
+    world.on_delete(lambda _: world.interrupts.request())
+    assert world.apply("manifests/gdpr.yaml", expect=approved.plan.fingerprint).exit_code is ExitCode.INTERRUPTED
+    world.bridge.before.clear()
+    created_again(world, ids)
+    with pytest.raises(PlanStale, match="this one is for the index created on"):
+        world.apply("manifests/gdpr.yaml", expect=approved.plan.fingerprint)
+    assert world.deletes() == []
+
+
 def test_a_state_changed_without_harm_goes_on_with_what_is_left(world, ids):
     world.declare(ids(5))
 
