@@ -26,8 +26,9 @@ from reconciler.operations.context import Context, load
 from reconciler.operations.execution import Execution, Executor, blocking_errors, missing_index
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import Planned, observe, replan, store_warnings
-from reconciler.operations.refusing import Why, check, ignored_limits
+from reconciler.operations.refusing import Why, check, check_ignored, ignored_limits
 from reconciler.planfile import SavedPlan
+from reconciler.state.events import LimitsIgnored
 from reconciler.state.journal import Journal
 from reconciler.state.journal import create as create_state
 from reconciler.state.run import Run, whoami
@@ -200,7 +201,7 @@ class _Apply:
         why = self.options.dangerous_ignore_limits
         ignored = ignored_limits(approved.planned.plan, why, self.context.environment)
         self.context.require_credentials()
-        run, approved = self._start(approved)
+        run, approved = self._start(approved, ignored)
         counts: dict[str, int] = {}
         outcome, uncounted = "failed", 0
         try:
@@ -276,7 +277,7 @@ class _Apply:
         self.looked += seen.requests
         return seen
 
-    def _start(self, approved: Approved) -> tuple[Run, Approved]:
+    def _start(self, approved: Approved, ignored: LimitsIgnored | None) -> tuple[Run, Approved]:
         """Take the state at the position the plan is checked for."""
         checked = [approved]
         before = approved.planned.projection.position
@@ -294,6 +295,7 @@ class _Apply:
                     "or from another index",
                     hint="Nothing was sent. Run it again.",
                 )
+            check_ignored(again.planned.plan, ignored)
             checked.append(again)
             return again
 

@@ -69,5 +69,23 @@ def ignored_limits(plan: Plan, why: Why | None, environment: Mapping[str, str]) 
     if not reason:
         raise UsageError("apply cancelled: no reason was given", hint="Nothing was sent or recorded.")
     who = whoami(environment)
-    passed = [each.summary for each in plan.diagnostics if each.severity is Severity.REFUSAL]
-    return LimitsIgnored(f"{who['actor']} on {who['host']}", reason, passed)
+    return LimitsIgnored(f"{who['actor']} on {who['host']}", reason, _refusals(plan))
+
+
+def check_ignored(plan: Plan, ignored: LimitsIgnored | None) -> None:
+    """Whether a plan that was made again is refused by nothing but what a person passed over.
+
+    Raises:
+        PlanRefused: by something that they were not shown.
+    """
+    if set(_refusals(plan)) - set(() if ignored is None else ignored.limits):
+        raise PlanRefused(
+            "the state changed during the approval, and a limit refuses the plan as it is now: nothing was sent",
+            hint="Run it again.",
+            diagnostics=plan.diagnostics,
+            plan=plan,
+        )
+
+
+def _refusals(plan: Plan) -> list[str]:
+    return [each.summary for each in plan.diagnostics if each.severity is Severity.REFUSAL]

@@ -71,6 +71,29 @@ def test_more_than_was_shown_is_never_sent(over, ids):
     assert over.events(ev.LimitsIgnored) == []
 
 
+def test_a_limit_that_nobody_was_shown_is_not_passed_over(world, ids):
+    """20 % when it was approved, 40 % when the run begins: nobody said why that may be."""
+    world.declare(ids(20, 250), name="other.yaml")
+    world.apply("manifests/other.yaml")
+    world.declare(ids(60))
+
+    def approve(planned):
+        assert not planned.plan.refused
+        inner = world.interrupts
+        world.emulator.remove(world.account, "docs", ids(150, 100))
+        world.verify(audit=True)
+        world.interrupts = inner
+        world.emulator.clear_record()
+        return True
+
+    with pytest.raises(PlanRefused, match="changed"):
+        world.apply(
+            "manifests/gdpr.yaml", approve=approve, refresh=True, dangerous_ignore_limits=lambda: "not asked"
+        )
+    assert world.deletes() == []
+    assert world.events(ev.LimitsIgnored) == []
+
+
 def test_an_interrupted_run_that_passed_over_a_limit_does_not_pass_it_on(over, ids):
     over.configure(limits={"max_deletes": 2}, api={"concurrency": 1, "batch_size": 1})
     over.declare(ids(5))
