@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from itertools import islice, takewhile
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -162,7 +164,42 @@ class DesiredTarget:
 
     def kept(self, ids: IdSet) -> IdSet:
         """Those of `ids` that a keep protects."""
-        return IdSet.union(keep.protects(ids) for keep in self.keeps)
+        return IdSet.union([ids & self._kept_ids, self._kept_by_prefix(ids)])
+
+    def keeps_near(self, prefix: str) -> tuple[list[str], IdSet]:
+        """What protects ids that begin with `prefix`: prefixes, in order, and ids."""
+        known, at = self._kept_prefixes, bisect_left(self._kept_prefixes, prefix)
+        shorter = self._kept_prefix_set.intersection(prefix[:end] for end in range(1, len(prefix)))
+        longer = takewhile(lambda text: text.startswith(prefix), islice(known, at, None))
+        return sorted({*shorter, *longer}), self._kept_ids.starting_with(prefix)
+
+    @cached_property
+    def _kept_ids(self) -> IdSet:
+        return IdSet.union(keep.ids for keep in self.keeps)
+
+    @cached_property
+    def _kept_prefixes(self) -> list[str]:
+        return sorted(self._kept_prefix_set)
+
+    @cached_property
+    def _kept_prefix_set(self) -> frozenset[str]:
+        return frozenset(prefix.text for keep in self.keeps for prefix in keep.prefixes)
+
+    @cached_property
+    def _widest(self) -> list[str]:
+        """Those of `_kept_prefixes` that begin with none of the others: at most one of them fits an id."""
+        found: list[str] = []
+        for text in self._kept_prefixes:
+            if not found or not text.startswith(found[-1]):
+                found.append(text)
+        return found
+
+    def _kept_by_prefix(self, ids: IdSet) -> IdSet:
+        widest = self._widest
+        if len(widest) <= len(ids):
+            return IdSet.union(map(ids.starting_with, widest))
+        # The one that fits is the last that does not come after the id.
+        return IdSet.of(id_ for id_ in ids if (at := bisect_right(widest, id_)) and id_.startswith(widest[at - 1]))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model.accounts import Accounts
@@ -168,6 +169,9 @@ class _Page:
         self._record = projection.targets.get(number) or TargetRecord(number, index.target)
         self._declared = declared
         self._index = index
+        self._prefixes: dict[tuple[str, str], list[int]] = {}  # where they stand among those of the plan
+        for place, prefix in enumerate(index.prefixes):
+            self._prefixes.setdefault((prefix.path, prefix.text), []).append(place)
         self._known = {(each.manifest, each.ordinal): each for each in projection.declared(number)}
         self._declarations = projection.declarations
         self._accounts = Accounts(self._record, projection.declarations)
@@ -187,10 +191,10 @@ class _Page:
     def _entry(self, declaration: Declaration, *, lapsed: bool) -> _Entry:
         before = self._known.get((declaration.manifest, declaration.ordinal))
         texts = {prefix.text for prefix in declaration.prefixes}
+        found = sorted(chain.from_iterable(self._prefixes.get((declaration.manifest, text), ()) for text in texts))
         listed: list[Mapping[str, Any]] = [
             {"text": plan.text, "count": plan.count, "digest": plan.digest, **self._kept(plan.text)}
-            for plan in self._index.prefixes
-            if plan.path == declaration.manifest and plan.text in texts
+            for plan in (self._index.prefixes[place] for place in found)
         ]
         prefixes = self._as_before(declaration, before) if lapsed else listed
         named: IdSet | None = None
@@ -220,11 +224,8 @@ class _Page:
 
     def _kept(self, prefix: str) -> dict[str, dict[str, list[str]]]:
         """What protects ids that begin with `prefix`: `verify --all` knows the state alone."""
-        keeps = self._declared.keeps
-        prefixes = {each.text for keep in keeps for each in keep.prefixes}
-        near = sorted(text for text in prefixes if text.startswith(prefix) or prefix.startswith(text))
-        ids = list(IdSet.union(keep.ids.starting_with(prefix) for keep in keeps))
-        return {"keeps": {"prefixes": near, "ids": ids}} if near or ids else {}
+        prefixes, ids = self._declared.keeps_near(prefix)
+        return {"keeps": {"prefixes": prefixes, "ids": list(ids)}} if prefixes or ids else {}
 
     def knows(self, before: DeclarationRecord, entry: _Entry, limits: Mapping[str, Any] | None) -> bool:
         """True when the log has `entry` as it is.

@@ -258,8 +258,8 @@ class _View:
         record = self.projection.live(self.target)
         if not prefixes:
             return _NOTHING
-        remembered = [] if record is None else [ids for _, ids in record.by_declaration]
-        found = [ids.starting_with(text) for text in prefixes for ids in remembered]
+        remembered = IdSet.union(ids for _, ids in (() if record is None else record.by_declaration))
+        found = [remembered.starting_with(text) for text in prefixes]
         if self.seen is not None:
             found += [self.seen.matches[text] for text in prefixes if text in self.seen.matches]
         return IdSet.union(found)

@@ -122,6 +122,7 @@ class _About:
         strange = IdSet.union(each.ids for each in said if each.declared and each.what is Status.REAPPEARED)
         self._accounts = Accounts(record, log.projection.declarations, read=read, strange=strange)
         self._released = record.ids(Status.RELEASED)
+        self._waiting = record.ids(Status.ACCEPTED, Status.PROCESSED)
         sent = IdSet.union(batch.ids for batch in record.batches if batch.status != REJECTED)
         self._never_sent = IdSet.union(ids for _, ids in record.by_declaration) - sent
         self._carriers = dict(own_batches(record))
@@ -224,7 +225,6 @@ class _About:
         return {status: found[status] for status in Status if found.get(status)}
 
     def _mutations(self, numbers: frozenset[int], shared: IdSet) -> Iterator[MutationReport]:
-        waiting = self._record.ids(Status.ACCEPTED, Status.PROCESSED)
         batches: dict[int, BatchRecord] = {}
         for number in numbers:
             batches |= self._batches.get(number, {})
@@ -232,9 +232,13 @@ class _About:
             batches |= {b.number: b for b in self._record.batches if not b.ids.isdisjoint(shared)}
         for batch in sorted(batches.values(), key=lambda each: each.intent):
             named = IdSet.union(ids for members, ids in batch.declared if numbers & set(members))
-            named |= batch.ids & shared
+            if shared:
+                named |= batch.ids & shared
             status = str(batch.status)
-            if batch.status == Status.VERIFIED and self._carriers.get(batch.number, IdSet()) & waiting & named:
+            if (
+                batch.status == Status.VERIFIED
+                and self._carriers.get(batch.number, IdSet()) & self._waiting & named
+            ):
                 status = str(Status.PROCESSED)  # it left some unproven
             yield MutationReport(
                 mutation_id=batch.mutation_id,

@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.model.desired import Declaration, Desired, DesiredTarget, Keep, Prefix, Source
 from reconciler.model.diagnostic import Position
@@ -103,3 +105,27 @@ def test_two_declarations_compare_equal_when_only_lines_moved():
 def test_what_is_not_declared_is_an_empty_target():
     empty = Desired().of(TARGET)
     assert (empty.declarations, empty.lapsed, empty.keeps, len(empty.ids)) == ((), (), (), 0)
+
+
+TEXTS = st.text("ab/", min_size=1, max_size=4)
+KEPT = st.builds(
+    lambda ids, prefixes: Keep(
+        AT, "articles", None, "hold", (listed(*ids),), tuple(Prefix(text, AT) for text in prefixes)
+    ),
+    st.lists(TEXTS, max_size=4),
+    st.lists(TEXTS, max_size=6),
+)
+
+
+@given(keeps=st.lists(KEPT, max_size=4), ids=st.sets(TEXTS, max_size=12))
+def test_many_keeps_together_protect_what_each_of_them_protects(keeps, ids):
+    target = DesiredTarget(TARGET, (), (), tuple(keeps))
+    assert list(target.kept(IdSet.of(ids))) == sorted(i for i in ids if any(keep.holds(i) for keep in keeps))
+
+
+@given(keeps=st.lists(KEPT, max_size=4), text=TEXTS)
+def test_what_protects_ids_under_a_prefix_is_all_of_it_and_nothing_else(keeps, text):
+    prefixes, ids = DesiredTarget(TARGET, (), (), tuple(keeps)).keeps_near(text)
+    known = {prefix.text for keep in keeps for prefix in keep.prefixes}
+    assert prefixes == sorted(each for each in known if each.startswith(text) or text.startswith(each))
+    assert list(ids) == sorted({i for keep in keeps for i in keep.ids if i.startswith(text)})
