@@ -45,9 +45,9 @@ def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes
         asked = f"--format {form}" if max_bytes is None else "--max-bytes"
         hint = f"--against knows --format {', '.join(_AGAINST_FORMATS)}."
         raise UsageError(f"{asked} does not go with --against", hint=hint)
-    saved = read(planfile)
+    saved = _read(planfile)
     if against is not None:
-        _show_against(saved, read(against), verbose=verbose, form=form)
+        _show_against(saved, _read(against), verbose=verbose, form=form)
         return ExitCode.DONE
     present(Presented(saved, planfile, saved.sha256, ExitCode.DONE, verbose, max_bytes), form)
     if form == "text" and saved.expires_at is not None:
@@ -55,15 +55,21 @@ def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes
     return ExitCode.DONE
 
 
+def _read(path: str) -> SavedPlan:
+    """A plan as it was made: what a reviewer is told, and the fingerprint beside it, rest on it."""
+    from reconciler.operations.approval import check_whole  # noqa: PLC0415 - `--help` needs none of this
+
+    saved = read(path)
+    check_whole(saved)
+    return saved
+
+
 def _show_against(saved: SavedPlan, other: SavedPlan, *, verbose: bool, form: str) -> None:
     from reconciler.model.comparison import compare  # noqa: PLC0415 - a plain show needs none of this
-    from reconciler.operations.approval import check_whole  # noqa: PLC0415
     from reconciler.operations.comparing import TWO_PLANS, inputs_that_differ  # noqa: PLC0415
     from reconciler.render import comparison  # noqa: PLC0415
     from reconciler.render.lines import write_coloured  # noqa: PLC0415
 
-    for each in (saved, other):  # what a reviewer is told rests on them
-        check_whole(each)
     found = compare(saved.plan, other.plan)
     inputs = inputs_that_differ(other.plan, saved.plan, TWO_PLANS)
     if form == "json":

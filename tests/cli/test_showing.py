@@ -68,17 +68,18 @@ def test_what_was_applied_in_between_is_said_to_be_another_place_of_the_state(tw
 
 
 @pytest.mark.parametrize("which", ["head.json", "base.json"])
-def test_a_plan_that_was_altered_is_not_compared(two, cli, which):
+def test_a_plan_that_was_altered_is_neither_shown_nor_compared(two, cli, which):
     document = json.loads((two.folder / which).read_text())
     (index,) = document["indexes"]
     index["actions"][0]["ids"] = index["actions"][0]["ids"][1:]
     index["summary"]["delete"] -= 1
     document["summary"]["delete"] -= 1
     (two.folder / which).write_text(json.dumps(document))
-    ended = cli("show", "head.json", "--against", "base.json")
-    assert ended.code == 1
-    assert ended.out == ""
-    assert "does not agree with its own fingerprint" in ended.err
+    for asked in (("head.json", "--against", "base.json"), (which,), (which, "--format", "markdown")):
+        ended = cli("show", *asked)
+        assert ended.code == 1
+        assert ended.out == ""
+        assert "does not agree with its own fingerprint" in ended.err
 
 
 def test_a_missing_other_plan_is_named(two, cli):
