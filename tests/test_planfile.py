@@ -66,14 +66,15 @@ def index_plans(draw: st.DrawFn, name: str) -> IndexPlan:
         unchanged=draw(counts),
         requests=draw(counts),
     )
+    live = draw(st.none() | counts)
     return IndexPlan(
         Target(draw(st.sampled_from(["loopback", "https://api.cloudflare.com"])), ACCOUNT, name),
         draw(st.none() | any_text),
         summary,
         tuple(actions),
         tuple(draw(st.lists(prefixes, max_size=2))),
-        draw(st.none() | counts),
-        draw(st.none() | st.floats(0, 1e6)),
+        live,
+        None if live is None else draw(st.none() | st.floats(0, 1e6)),
         draw(counts),
         draw(st.none() | any_text),
         draw(any_text),
@@ -294,6 +295,10 @@ def _two_actions(document: dict[str, Any]) -> None:
         (lambda d: d.update(applyable=False), "applyable: says False"),
         (lambda d: d.update(errored=True), "errored: says True"),
         (_two_actions, "an id stands in two actions"),
+        (
+            lambda d: d["indexes"][0].update(percent=99.0, live_count=None),
+            "percent: of how many vectors is not said",
+        ),
         (lambda d: d["indexes"].append(d["indexes"][0]), "is there 2 times"),
     ],
 )

@@ -252,6 +252,8 @@ def _index(raw: Json, number: int, ids: list[list[Any]]) -> IndexPlan:
             raise _Unusable(f"{where}.summary.{kind.value}: {said}", _ALTERED)
     if len(IdSet.union(action.ids for action in actions)) != counts.total():
         raise _Unusable(f"{where}.actions: an id stands in two actions", _ALTERED)
+    if raw["percent"] is not None and raw["live_count"] is None:
+        raise _Unusable(f"{where}.percent: of how many vectors is not said", _ALTERED)
     return IndexPlan(
         target=Target(raw["origin"], raw["account_id"], raw["index"]),
         created_on=raw["created_on"],
