@@ -18,6 +18,15 @@ Ranges = Sequence[Sequence[int]]
 #: Which declarations the ids of an event come from, as runs along `ids`: [[[1], 60], [[1, 2], 40]].
 DeclarationRuns = Sequence[Sequence[Any]]
 
+#: A day, YYYY-MM-DD; None: for ever.
+Until = str | None
+
+#: Where a declaration has its ids from: kind, path, column, how many, and their digest (`model.desired.Source`).
+Sources = Sequence[Mapping[str, Any]]
+
+#: The prefixes of a declaration: text, and, when it was listed, how many ids it matched, and their digest.
+Prefixes = Sequence[Mapping[str, Any]]
+
 #: Exactly which ids a declaration names: {"count": 3, "digest": "…"} (`IdSet.digest`). {}: not recorded.
 Names = Mapping[str, Any]
 
@@ -63,9 +72,9 @@ class Declared:
     line: int
     ordinal: int
     reason: str
-    until: str | None = None
-    sources: Sequence[Mapping[str, Any]] = ()
-    prefixes: Sequence[Mapping[str, Any]] = ()
+    until: Until = None
+    sources: Sources = ()
+    prefixes: Prefixes = ()
     limits: Mapping[str, Any] = field(default_factory=dict)
     names: Names = field(default_factory=dict)
     held: Held = field(default_factory=dict)

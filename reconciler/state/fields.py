@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 
@@ -48,6 +49,34 @@ def _are_held(value: Any) -> bool:
     )
 
 
+def _is_source(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), str) for name in ("kind", "path", "column", "digest"))
+        and _is_int(value.get("count"))
+        and value["count"] >= 0
+    )
+
+
+def _is_prefix(value: Any) -> bool:
+    if not (isinstance(value, dict) and isinstance(value.get("text"), str)):
+        return False
+    keeps = value.get("keeps") or {}
+    return (
+        (value.get("count") is None or _is_int(value["count"]))
+        and isinstance(keeps, dict)
+        and _are_strings(keeps.get("prefixes", ()))
+        and _are_strings(keeps.get("ids", ()))
+    )
+
+
+def _is_day(value: Any) -> bool:
+    try:
+        return value is None or bool(date.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
+
+
 #: What a field may hold, by its annotation. Text is never empty inside `Sequence[str]`: those are ids.
 FITS: dict[str, Callable[[Any], bool]] = {
     "str": lambda value: isinstance(value, str),
@@ -61,7 +90,9 @@ FITS: dict[str, Callable[[Any], bool]] = {
     "DeclarationRuns": _are_runs,
     "Names": _are_names,
     "Held": _are_held,
-    "Sequence[Mapping[str, Any]]": lambda value: _is_array(value) and all(isinstance(v, dict) for v in value),
+    "Until": _is_day,
+    "Sources": lambda value: _is_array(value) and all(map(_is_source, value)),
+    "Prefixes": lambda value: _is_array(value) and all(map(_is_prefix, value)),
     "Mapping[str, Any]": lambda value: isinstance(value, dict),
     "Mapping[str, int]": lambda value: isinstance(value, dict) and all(map(_is_int, value.values())),
 }

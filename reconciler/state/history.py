@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler.errors import StateDamaged
 from reconciler.model.target import Target
 from reconciler.state import events as ev
 from reconciler.state.chain import walk
@@ -107,6 +108,8 @@ class _Tracker:
                 detail |= self._declared(getattr(event, "ids", ()), getattr(event, "declarations", ()))
         else:
             return None
+        if target not in self._targets:
+            raise StateDamaged(f"frame {frame.position} names target {target}, which no frame before it does")
         return HistoryEntry(
             frame.position,
             frame.at,

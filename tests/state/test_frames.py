@@ -182,7 +182,7 @@ EXAMPLES: list[ev.Event] = [
         0,
         "r",
         "2027-01-01",
-        [{"path": "x"}],
+        [{"path": "x", "kind": "csv", "column": "id", "count": 3, "digest": "a" * 64}],
         [{"text": "p/"}],
         {"max_deletes": 3},
         {"count": 3, "digest": "a" * 64},
@@ -237,6 +237,33 @@ def test_a_frame_without_what_a_declaration_names_is_read_as_before():
 def test_what_a_declaration_names_must_have_its_shape(more):
     event = ev.encode(ev.Declared(1, 1, "m", 1, 1, ""))
     assert parse(_line(_document(events=[event])))
+    with pytest.raises(StateDamaged):
+        parse(_line(_document(events=[event | more])))
+
+
+_SOURCE = {"path": "m", "kind": "ids", "column": "", "count": 1, "digest": "a"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"until": "soon"},
+        {"sources": [{}]},
+        {"sources": ["m"]},
+        *({"sources": [{k: v for k, v in _SOURCE.items() if k != left_out}]} for left_out in _SOURCE),
+        {"sources": [_SOURCE | {"count": "many"}]},
+        {"sources": [_SOURCE | {"count": -1}]},
+        {"sources": [_SOURCE | {"digest": None}]},
+        {"prefixes": [{"text": 1}]},
+        {"prefixes": [{"text": "p", "count": []}]},
+        {"prefixes": [{"text": "p", "keeps": [1]}]},
+        {"prefixes": [{"text": "p", "keeps": {"prefixes": 1}}]},
+        {"prefixes": [{"text": "p", "keeps": {"ids": [[]]}}]},
+    ],
+)
+def test_where_a_declaration_has_its_ids_from_must_have_its_shape(more):
+    event = ev.encode(ev.Declared(1, 1, "m", 1, 1, ""))
+    assert parse(_line(_document(events=[event | {"until": "2027-01-01", "sources": [_SOURCE]}])))
     with pytest.raises(StateDamaged):
         parse(_line(_document(events=[event | more])))
 

@@ -5,6 +5,7 @@ import pytest
 from reconciler.errors import StateDamaged
 from reconciler.model.target import Target
 from reconciler.state import events as ev
+from reconciler.state.frames import seal
 from reconciler.state.history import history
 from reconciler.state.stores.file import FileStore
 
@@ -71,3 +72,12 @@ def test_a_damaged_log_tells_no_stories(told, path):
     path.write_bytes(content)
     with pytest.raises(StateDamaged):
         list(history(FileStore(path), "a"))
+
+
+def test_a_read_of_an_index_that_the_log_never_named_is_damage(journal, begin):
+    begin(journal)
+    due, prev = journal.position + 1, journal.head.split(":")[1]
+    event = ev.Verified(7, "list", ids=["a"], declarations=[[[1], 1]])
+    journal.store.append(seal(due, prev, "n", "2026-01-01T00:00:00Z", "r", [event]).line, due)
+    with pytest.raises(StateDamaged, match="names target 7"):
+        list(history(journal.store, "a"))
