@@ -207,6 +207,9 @@ def _wrong_value(problem: ValidationError, node: Node, name: str) -> Diagnostic:
         case "pattern" if name == "account_id":
             code, summary = "account-id", f"{quoted(str(problem.instance))} is no account id"
             detail = "An account id is 32 characters, 0-9 and a-f in lower case, as the dashboard shows it."
+        case "pattern" if name == "recheck":
+            code, summary = "duration", f"{quoted(str(problem.instance))} is no length of time"
+            detail = "Write days or hours, such as 30d or 12h."
         case "pattern":
             code, summary = "until-date", f"{quoted(str(problem.instance))} is no date"
             detail = "Write YYYY-MM-DD, such as 2027-05-22."

@@ -77,6 +77,14 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("wrong", ["30", "-1d", "1w", "999999d"])
+def test_a_recheck_that_is_no_length_of_time_is_told_how_to_write_one(folder, wrong):
+    folder.write("reconciler.yaml", f"version: 1\nrecheck: {wrong}\n")
+    (found,) = load_config(None, root=folder.root)[1]
+    assert (found.code, found.summary) == ("duration", f'"{wrong}" is no length of time')
+    assert "30d or 12h" in found.detail
+
+
 @pytest.mark.parametrize("text", CASES)
 def test_a_mistake_is_reported_where_it_is_and_nothing_of_the_file_counts(folder, text):
     folder.write("reconciler.yaml", text)
