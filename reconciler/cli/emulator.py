@@ -50,8 +50,10 @@ def serve(port: int, data: str | None, lag: float) -> int:
     except BrokenPipeError:
         raise
     except (DataFileError, OSError) as failed:
-        why = f"port {port} is taken" if getattr(failed, "errno", None) == errno.EADDRINUSE else str(failed)
-        raise UsageError(f"the emulator cannot start: {why}", hint="--port 0 takes a free one.") from None
+        taken = getattr(failed, "errno", None) == errno.EADDRINUSE
+        why = f"port {port} is taken" if taken else str(failed)
+        hint = "--port 0 takes a free one." if taken else ""
+        raise UsageError(f"the emulator cannot start: {why}", hint=hint) from None
     return ExitCode.DONE
 
 

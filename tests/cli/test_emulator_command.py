@@ -65,6 +65,7 @@ def test_a_file_that_is_no_data_file_is_refused_and_left_alone(cli, tmp_path):
     ended = cli("emulator", "serve", "--port", "0", "--data", str(path))
     assert (ended.code, ended.out) == (1, "")
     assert "cannot start" in ended.err
+    assert "--port" not in ended.err, "another port would not help"
     assert path.read_text() == "not a database\n" * 100
 
 
