@@ -10,6 +10,7 @@ from typing import cast
 import click
 
 from reconciler.cli import output
+from reconciler.cli.failures import say
 from reconciler.cli.options import context_of, format_option, surroundings
 from reconciler.errors import ExitCode, UsageError
 from reconciler.operations.states import id_check
@@ -37,6 +38,8 @@ def check_ids(index: str, state: str | None, config: str | None, base_url: str |
     when one of them is declared or carries a tombstone.
     """
     known = id_check(context_of(state=state, config=config, base_url=base_url), index)
+    if not known.known:
+        say(f"warning: no manifest declares and no state remembers an index named '{plain(index)}'")
     found = False
     for asked in _asked():
         statuses = [known.status(each) for each in asked]

@@ -96,12 +96,14 @@ class IdCheck:
     """What is known of one index's ids: `declared` absent by a manifest, and further ones with a tombstone.
 
     What a declared prefix matches is declared too, unless one of `keeps` protects it: it is never deleted then.
+    `known`: a manifest declares something for the index, or the state remembers it; else its name may be mistyped.
     """
 
     declared: IdSet
     tombstones: IdSet
     prefixes: tuple[str, ...] = ()
     keeps: tuple[Keep, ...] = ()
+    known: bool = True
 
     def status(self, id_: str) -> str:
         """`declared`, `tombstone` or `free`."""
@@ -121,16 +123,14 @@ def id_check(context: Context, index: str) -> IdCheck:
     desired = load(context, projection=projection, conflicts=Severity.REFUSAL)
     check_manifests(desired.diagnostics)
     targets = [each for each in desired.targets if each.target.index == index]
+    remembered = [each for each in projection.targets.values() if each.target.index == index]
     open_statuses = [status for status in Status if status is not Status.RELEASED]
     return IdCheck(
         declared=IdSet.union(each.ids for each in targets),
-        tombstones=IdSet.union(
-            record.ids(*open_statuses)
-            for record in projection.targets.values()
-            if record.target.index == index and not record.closed
-        ),
+        tombstones=IdSet.union(record.ids(*open_statuses) for record in remembered if not record.closed),
         prefixes=tuple(prefix.text for each in targets for prefix in each.prefixes),
         keeps=tuple(keep for each in targets for keep in each.keeps),
+        known=bool(targets or remembered),
     )
 
 

@@ -115,6 +115,14 @@ def test_4_when_ids_are_back(cli, project, service, seed):
     assert cli("verify", "--all").code == 0
 
 
+def test_check_ids_says_that_nothing_is_known_of_an_index_whose_name_may_be_mistyped(cli, project):
+    project.declare(["a"])
+    mistyped = cli("check-ids", "dosc", stdin="a\n")
+    assert (mistyped.code, mistyped.out) == (0, "a\tfree\n")
+    assert "no manifest declares and no state remembers an index named 'dosc'" in mistyped.err
+    assert cli("check-ids", "docs", stdin="b\n").err == ""
+
+
 def test_check_ids_4_only_for_what_is_declared_or_has_a_tombstone(cli, project, seed):
     project.declare(["a", "b"])
     seed(["a", "b"])
