@@ -260,13 +260,17 @@ class _Apply:
 
 def _confirmed(plan: Plan) -> bool:
     """Only the word yes approves. A closed stdin is an error, never a yes."""
+    from reconciler.render.plan_rows import ids, ids_are  # noqa: PLC0415 - only when somebody is asked
+
     summary = plan.summary
     question = "Do you want to record this?"
     if summary.sends:
-        question = f"Do you want to delete {summary.sends:,} vectors{', over the limits' if plan.refused else ''}?"
+        what = "1 vector" if summary.sends == 1 else f"{summary.sends:,} vectors"
+        question = f"Do you want to delete {what}{', over the limits' if plan.refused else ''}?"
     elif summary.release:
-        question = f"Do you want to release {summary.release:,} ids? They are not enforced or audited any more."
-    released = f" {summary.release:,} ids are released." if summary.sends and summary.release else ""
+        they = "It is" if summary.release == 1 else "They are"
+        question = f"Do you want to release {ids(summary.release)}? {they} not enforced or audited any more."
+    released = f" {ids_are(summary.release)} released." if summary.sends and summary.release else ""
     undo = "There is no undo. " if summary.sends else ""
     return confirmed(
         f"{question}{released}",

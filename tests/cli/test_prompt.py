@@ -43,6 +43,16 @@ def test_the_plan_stands_before_the_question_and_the_question_on_stderr(cli, rea
     assert "Only 'yes' will be accepted" in ended.err
 
 
+def test_the_question_counts_one_as_one(cli, project, seed):
+    seed(["a"])
+    project.declare(["a"])
+    assert "Do you want to delete 1 vector?" in cli("apply", stdin="yes\n").err
+    project.declare(["b"])
+    assert "Do you want to delete 1 vector? 1 id is released." in cli("apply", stdin="no\n").err
+    project.write("manifests/gdpr.yaml", "version: 1\nabsent: []\n")
+    assert "Do you want to release 1 id? It is not" in cli("apply", stdin="no\n").err
+
+
 def test_a_closed_stdin_is_an_error_and_never_a_yes(cli, ready, service):
     ended = cli("apply", stdin="")
     assert ended.code == 1
