@@ -24,7 +24,7 @@
     │   ├── Throttled                   1    429, 971 or 40041: try later
     │   ├── ServiceFault                1    5xx, or an answer that is not the API's
     │   └── ConnectionFailed            1    no answer: refused, cut, timed out
-    ├── ForgeError                      1    GitHub said no, or nothing: a comment or an issue was not written
+    ├── ForgeError                      1    GitHub or GitLab said no, or nothing: a comment was not written
     └── Interrupted                     130  Ctrl-C, SIGTERM, SIGHUP
 
 An error carries a one-line message (what happened, and where) and a `hint` (what to do next).
@@ -247,7 +247,7 @@ class ConnectionFailed(ServiceError):
 
 
 class ForgeError(ReconcilerError):
-    """The forge (GitHub) refused, failed or did not answer.
+    """The forge (GitHub, GitLab) refused, failed or did not answer.
 
     Attributes:
         status: the HTTP status, None when no answer arrived.

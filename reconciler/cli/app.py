@@ -28,7 +28,7 @@ _COMMANDS = {
     "verify": ("verifying", "verify", "Prove by reading that what was deleted is gone. Never deletes."),
     "check-ids": ("checking", "check_ids", "Say which ids on stdin are declared absent or carry a tombstone."),
     "state": ("states", "state", "Create, show, verify, move and unlock the state."),
-    "forge": ("forge", "forge", "Tell GitHub what a pipeline did: one comment, one issue."),
+    "forge": ("forge", "forge", "Tell people on GitHub or GitLab what a pipeline did."),
     "init": ("scaffolding", "init", "Set up a repository: a first manifest, a pipeline, a commit hook."),
     "emulator": ("emulator", "emulator", "Run a local Vectorize."),
     "demo": ("demo", "demo", "The whole story on the embedded emulator, in a temporary folder."),

@@ -1,4 +1,4 @@
-"""`reconciler forge …`: what pipelines tell people on GitHub. `action.yml` is made of these."""
+"""`reconciler forge …`: what pipelines tell people on GitHub, of which `action.yml` is made, and on GitLab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import click
 
 from reconciler.cli import output
 from reconciler.cli.failures import say
-from reconciler.cli.options import PATH, format_option
+from reconciler.cli.noting import STATES, note
+from reconciler.cli.options import PATH, checked_name, format_option
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -24,24 +25,10 @@ if TYPE_CHECKING:
     from reconciler.forge.outcome import Outcome
     from reconciler.forge.surroundings import Surroundings
 
-_STATES = (
-    "applied", "not-applied", "refused", "locked", "reappeared", "not-settled", "failed", "interrupted",
-    "plan-failed",
-)  # fmt: skip
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{0,64}")
-
-
-def _checked_name(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise click.BadParameter("at most 64 letters, digits, '.', '_' and '-'.")
-    return value
-
-
 _name = click.option(
     "--name",
     default="",
-    callback=_checked_name,
+    callback=checked_name,
     metavar="NAME",
     help="Tells several plans of one pull request, or several states, apart.",
 )
@@ -65,14 +52,20 @@ Examples:
   reconciler forge comment --plan plan.json --markdown plan.md
   reconciler forge approved --save approved.plan.json
   reconciler forge issue verify.jsonl
+  reconciler plan --format markdown | reconciler forge note --markdown -
 """
 )
 def forge() -> None:
-    """Tell people on GitHub what a pipeline did: one comment on a pull request, one issue of what is back.
+    """Tell people on GitHub or GitLab what a pipeline did.
+
+    One comment on a pull request, one note on a merge request, one issue of what is back.
 
     Reads the variables that GitHub's runner sets: GITHUB_TOKEN, GITHUB_REPOSITORY, GITHUB_API_URL,
-    GITHUB_EVENT_PATH.
+    GITHUB_EVENT_PATH; for note those of GitLab's.
     """
+
+
+forge.add_command(note)
 
 
 @forge.command(
@@ -85,7 +78,7 @@ Examples:
 )
 @click.option("--plan", "planfile", type=PATH, metavar="PLANFILE", help="The plan that the comment is about.")
 @click.option("--markdown", type=PATH, metavar="FILE", help="Its Markdown: show PLANFILE --format markdown.")
-@click.option("--status", "state", type=click.Choice(_STATES), help="What became of the plan.")
+@click.option("--status", "state", type=click.Choice(STATES), help="What became of the plan.")
 @click.option("--detail", type=PATH, metavar="FILE", help="Lines that say more about the status.")
 @_number
 @_name
@@ -122,10 +115,10 @@ def comment(
         plan = read(planfile).plan
         # What could not be planned whole cannot be approved: it is shown, not remembered.
         made = PlanMade(now, where.head, plan.fingerprint) if where.head and not plan.errored else None
-        text = _read_text(markdown)
+        text = read_text(markdown)
     told: Status | None = None
     if state is not None:
-        told = Status(state, now, where.run_url, "" if detail is None else _read_text(detail))
+        told = Status(state, now, where.run_url, "" if detail is None else read_text(detail))
 
     def change(before: Comment) -> Comment:
         after = before.planned(made, text) if text else before
@@ -332,10 +325,15 @@ def artifact_name(fingerprint: str) -> str:
 def _outcome(events: str) -> Outcome:
     from reconciler.forge.outcome import read_events  # noqa: PLC0415 - as above
 
-    return read_events(_read_text(events).splitlines())
+    return read_events(read_text(events).splitlines())
 
 
-def _read_text(path: str) -> str:
+def read_text(path: str) -> str:
+    """What is in a file; what is no UTF-8 is shown as an escape.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
         return Path(path).read_text("utf-8", errors="backslashreplace")
     except OSError as failed:

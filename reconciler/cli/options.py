@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,6 +32,13 @@ def seconds(value: str | float) -> float:
     if not 0 <= number <= _YEAR:
         raise click.BadParameter(f"{value!r} is not a number of seconds between 0 and {_YEAR:,}.")
     return number
+
+
+def checked_name(_: click.Context, __: click.Parameter, value: str) -> str:
+    """What tells comments, notes and issues of several plans apart: it stands in their Markdown."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", value):
+        raise click.BadParameter("at most 64 letters, digits, '.', '_' and '-'.")
+    return value
 
 
 _STATE = click.option(

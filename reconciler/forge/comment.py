@@ -110,8 +110,8 @@ class Comment:
         plans = self.plans if made is None else (*self.plans, made)[-_KEPT:]
         return replace(self, marker=marker, plans=plans, status=None, plan=rest.strip("\n"))
 
-    def text(self) -> str:
-        """As it is posted.
+    def text(self, longest: int = LONGEST, forge: str = "GitHub") -> str:
+        """As it is posted on `forge`, which takes `longest` characters.
 
         Raises:
             ForgeError: longer than the forge takes.
@@ -121,9 +121,9 @@ class Comment:
             [self.marker, f"<!-- vectorize-reconciler record {self._record()} -->", *status, "", _END]
         )
         text = f"{text}\n\n{self.plan}\n" if self.plan else f"{text}\n"
-        if len(text) > LONGEST:
+        if len(text) > longest:
             raise ForgeError(
-                f"the comment would have {len(text):,} characters, GitHub takes {LONGEST:,}",
+                f"the comment would have {len(text):,} characters, {forge} takes {longest:,}",
                 hint=f"Make the Markdown with --max-bytes {PLAN_BYTES}.",
             )
         return text

@@ -35,6 +35,7 @@ def test_every_command_of_the_design_that_has_its_room_is_there():
         "state", "state init", "state show", "state verify", "state unlock", "state pull", "state push",
         "state migrate", "state repair", "state report", "init",
         "forge", "forge comment", "forge approved", "forge artifact", "forge issue", "forge log", "forge outcome",
+        "forge note",
     }  # fmt: skip
 
 

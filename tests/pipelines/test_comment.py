@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli import forge as cli_forge
 from reconciler.cli.app import run
+from reconciler.cli.noting import STATES as CHOICES
 from reconciler.clock import ManualClock
 from reconciler.errors import ForgeError
 from reconciler.forge.comment import LONGEST, STATES, Comment, PlanMade, Status, parse
@@ -292,4 +292,4 @@ def test_a_token_that_may_only_read_is_told_which_permission_is_missing(forge, s
 
 
 def test_the_command_line_knows_every_state():
-    assert set(cli_forge._STATES) == set(STATES)
+    assert set(CHOICES) == set(STATES)
