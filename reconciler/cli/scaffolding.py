@@ -241,7 +241,10 @@ def _next_steps(folder: str, branch: str, ci: str | None, source: _Source | None
             f"environment with the token, and a protected {branch}."
         )
     if ci == "gitlab":
-        steps.append("Read the head of .gitlab-ci.yml: where the state is, the token, and who may press play.")
+        steps.append(
+            "Read the head of .gitlab-ci.yml: where the state is, the tokens of Cloudflare and of the note, and who "
+            "may press play."
+        )
     if hook:
         steps.append("pre-commit install")
     names = " ".join(shlex.quote(each) for each in (".gitignore", ".reconciler", "reconciler.yaml", folder))
