@@ -242,8 +242,8 @@ def _next_steps(folder: str, branch: str, ci: str | None, source: _Source | None
         )
     if ci == "gitlab":
         steps.append(
-            "Read the head of .gitlab-ci.yml: where the state is, the tokens of Cloudflare and of the note, and who "
-            "may press play."
+            "Read the head of .gitlab-ci.yml: where the state is, the tokens of Cloudflare and of the note, and "
+            "who may press play."
         )
     if hook:
         steps.append("pre-commit install")

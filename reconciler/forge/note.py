@@ -131,8 +131,8 @@ def planned(before: Comment, markdown: str, *, after_merge: bool) -> Comment:
 def indented(detail: str) -> str:
     """`detail` with no line that begins at the margin.
 
-    GitLab before 16 looked for quick actions (`/close`) and quotations (`>>>`) at the starts of lines by patterns
-    that take a run of three backticks for the end of any block of code.
+    Older versions of GitLab look for quick actions (`/close`) and quotations (`>>>`) at the starts of lines, by
+    patterns that take a run of three backticks for the end of any block of code.
     """
     return "\n".join(f"  {each}" for each in detail.splitlines())
 

@@ -1,7 +1,7 @@
 """What a host makes of Markdown: rendered by two real renderers, taken apart again.
 
-`cmarkgfm` is GitHub's own renderer (its fork of cmark); `markdown-it` stands for the many that are written in other
-languages. What hosts do afterwards with text outside of code (mentions, references, emoji) is looked for by `acts`.
+`cmarkgfm` is GitHub's own renderer (its fork of cmark), `comrak` the one inside GitLab, here with the extensions that
+GitLab turns on; `markdown-it` stands for the many that are written in other languages. What hosts do afterwards with text outside of code (mentions, references, emoji) is looked for by `acts`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 import cmarkgfm
+import comrak
 from cmarkgfm.cmark import Options
 from markdown_it import MarkdownIt
 
@@ -82,7 +83,29 @@ def _markdown_it(source: str) -> str:
     return MarkdownIt("gfm-like", {"html": True, "linkify": True}).render(source)
 
 
-RENDERERS: dict[str, Callable[[str], str]] = {"github": _github, "markdown-it": _markdown_it}
+_GITLAB = (
+    "alerts", "autolink", "cjk_friendly_emphasis", "description_lists", "footnotes", "math_code", "math_dollars",
+    "multiline_block_quotes", "strikethrough", "table", "tasklist", "wikilinks_title_before_pipe",
+)  # fmt: skip
+
+
+def _gitlab(source: str, *, without: str = "") -> str:
+    extensions, rendering = comrak.ExtensionOptions(), comrak.RenderOptions()
+    for name in _GITLAB:
+        setattr(extensions, name, name != without)
+    extensions.front_matter_delimiter = "---"
+    rendering.unsafe_ = rendering.gfm_quirks = rendering.github_pre_lang = rendering.full_info_string = True
+    return comrak.render_markdown(source, extension_options=extensions, render_options=rendering)
+
+
+def _old_gitlab(source: str) -> str:
+    """Before 17.10 there were no alerts."""
+    return _gitlab(source, without="alerts")
+
+
+RENDERERS: dict[str, Callable[[str], str]] = {
+    "github": _github, "gitlab": _gitlab, "gitlab-17.9": _old_gitlab, "markdown-it": _markdown_it,
+}  # fmt: skip
 
 
 def rendered(source: str, renderer: str) -> Page:
@@ -95,7 +118,10 @@ def rendered(source: str, renderer: str) -> Page:
 
 
 _ACTS = re.compile(
-    r"@|#\d|\b[0-9a-f]{7,}\b|\bGH-\d|://|www\.|:[a-z0-9_+-]+:|(?:^|\s)[!&~%$/]\w|\[|\$|`|\*|</?\w", re.IGNORECASE
+    r"@|#\d|\b[0-9a-f]{7,}\b|\bGH-\d|://|www\.|:[a-z0-9_+-]+:|(?:^|\s)/\w|\[|\$|`|\*|</?\w"
+    # GitLab's, also behind the path of a project: !1 &1 ~label ~"two words" %1 %"v 1" ^alert project> {+ + {- -
+    r'|[!&~%][\w"{]|\^\w|\w>|[{+-][{}+-]',
+    re.IGNORECASE,
 )
 
 
