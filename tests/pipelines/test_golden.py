@@ -11,6 +11,7 @@ import pytest
 from reconciler.cli.app import run
 from reconciler.forge import issue as issues
 from reconciler.forge.comment import Comment, PlanMade, Status
+from reconciler.forge.note import indented, planned
 from reconciler.forge.outcome import markdown, read_events
 from support.repository import git
 
@@ -36,6 +37,15 @@ STALE = """Error: the plan is not the approved one: expected sha256:4…, this i
 def test_the_comment(state, detail, golden):
     comment = Comment().planned(PlanMade("2026-11-27T02:00:00Z", "a" * 40, FINGERPRINT), PLAN)
     golden(f"comment.{state}.md", replace(comment, status=Status(state, AT, RUN, detail)).text())
+
+
+def test_the_note_after_a_merge_that_brought_another_plan(golden):
+    before = planned(Comment(), PLAN, after_merge=False)
+    after = planned(before, PLAN.replace("5" * 64, "6" * 64), after_merge=True)
+    job = "https://gitlab.com/acme/erasures/-/jobs/4711"
+    status = Status("not-applied", AT, job, indented(STALE))
+    golden("note.replanned.md", after.text())
+    golden("note.not-applied.md", replace(after, status=status).text())
 
 
 def test_the_issue(golden):

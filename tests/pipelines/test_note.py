@@ -17,8 +17,10 @@ from reconciler.errors import ForgeError
 from reconciler.forge.comment import Comment, Status, parse
 from reconciler.forge.gitlab import GitLab
 from reconciler.forge.note import LONGEST, indented, planned, put_note, state_of
+from reconciler.render.escape import plain
 from support import hostile
 from support.gitlab import BOT, PROJECT, FakeGitLab
+from support.hosts import RENDERERS, acts, rendered
 
 HEAD, MERGED = "a" * 40, "c" * 40
 FIRST, SECOND = "sha256:" + "5" * 64, "sha256:" + "6" * 64
@@ -152,6 +154,19 @@ def test_no_line_of_a_note_begins_like_a_command_to_gitlab(text):
     lines = replace(plan(Comment()), status=status).text().splitlines()
     assert not [each for each in lines if each.startswith(("/", ">>>", "::", "---", "["))]
     assert [each for each in lines if each.startswith("```")] == [lines[fence(lines)], lines[fence(lines)][:-4]]
+
+
+@pytest.mark.parametrize("renderer", RENDERERS)
+def test_nothing_that_strangers_wrote_acts_in_a_note(renderer):
+    for text in ("\n".join(hostile.STRINGS), *hostile.STRINGS):
+        status = Status("failed", "2026-11-27T03:00:00Z", "https://gitlab.com/a/-/jobs/1", indented(text))
+        other = planned(plan(Comment()), markdown(SECOND), after_merge=True)
+        page = rendered(replace(other, status=status).text(), renderer)
+        assert acts(page) == []
+        assert [attributes["href"] for name, attributes in page.elements if name == "a"] == [status.url]
+        assert len(page.comments) == 3
+        shown = "".join(page.code)
+        assert not [each for each in text.splitlines() if f"  {plain(each)}\n" not in shown]
 
 
 def fence(lines: list[str]) -> int:
