@@ -7,6 +7,7 @@ markdown     the same for Markdown: code spans, sentences, blocks, alerts
 diagnostics  problems as text and JSON
 findings     what a person must know of a plan first, the worst first
 folding      many ids in few groups by prefix, with exact counts
+sections     folded sections in limited room, which plans and comparisons share
 plan_rows    what a plan does to one index, in rows that text and Markdown share
 plan_text    a plan for a terminal
 plan_markdown, plan_alerts, plan_table

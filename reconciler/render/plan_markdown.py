@@ -9,7 +9,7 @@ then their row. What is not named is counted where it would have stood; the end 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,8 +19,9 @@ from reconciler.render import plan_alerts, plan_table
 from reconciler.render.apply_command import apply_command
 from reconciler.render.escape import plain, shortened
 from reconciler.render.markdown import block, code, comment, html_code, size
-from reconciler.render.plan_rows import EVERYTHING, Detail, Row, counts, index_rows, live, requests
+from reconciler.render.plan_rows import EVERYTHING, Detail, counts, index_rows, live, requests
 from reconciler.render.plan_text import cost, verdict
+from reconciler.render.sections import LEVELS, Section, fit, section
 
 #: Where to find one's own comment again: the first line begins with it.
 MARKER = "vectorize-reconciler plan"
@@ -30,15 +31,6 @@ DEFAULT_BYTES = 65_000
 
 #: What the parts that are never left out may take, whatever the names in them.
 LEAST_BYTES = 8_000
-
-#: From the richest to the poorest.
-_DETAILS = (
-    Detail(100, 20, alone=5, each=3, last=True, declarations=200, places=10, prefixes=50, letters=400),
-    Detail(25, 12, alone=3, each=2, last=True, declarations=50, places=5, prefixes=20, letters=240),
-    Detail(10, 6, alone=3, each=1, last=True, declarations=20, places=3, prefixes=10, letters=160),
-    Detail(3, 3, alone=1, each=1, last=False, declarations=8, places=2, prefixes=3, letters=100),
-    Detail(1, 1, alone=1, each=1, last=False, declarations=2, places=1, prefixes=1, letters=60),
-)
 
 #: A command longer than this is not worth its room.
 _LONGEST_COMMAND = 800
@@ -103,79 +95,31 @@ def _body(plan: Plan, room: int, *, verbose: bool) -> Iterator[str]:
     """The table and the sections, in `room` bytes."""
     table = plan_table.lines(plan, room // 2)
     details = [index for index in plan.indexes if index.actions or index.prefixes or index.kept]
-    levels = (EVERYTHING, *_DETAILS) if verbose else _DETAILS
     left = room - size(table) - 200  # for the line that counts what has no section
-    sections = _Sections(plan, details, left, levels).fit()
+    alone = plan_table.one_account(plan) is not None
+    sections = fit(
+        lambda number, detail: _section(plan, details[number], detail, left, alone=alone),
+        [plan_table.weight(index) for index in details],
+        left,
+        (EVERYTHING, *LEVELS) if verbose else LEVELS,
+    )
     yield from table
     if missing := len(details) - len(sections):
         has = f"{len(sections):,} of {len(details):,} indexes have" if sections else "No index has"
         yield f"{has} a section here: {missing:,} did not fit and are only counted above."
         yield ""
-    for lines in sections:
+    for lines in sections.values():
         yield from lines
 
 
-@dataclass(frozen=True, slots=True)
-class _Section:
-    lines: list[str]
-    bytes: int
-
-
-class _Sections:
-    """As many sections as fit, each as rich as fits: the largest is made poorer first."""
-
-    def __init__(self, plan: Plan, indexes: Sequence[IndexPlan], room: int, levels: Sequence[Detail]) -> None:
-        self._plan = plan
-        self._room = room
-        self._alone = plan_table.one_account(plan) is not None
-        self._levels = levels
-        order = sorted(range(len(indexes)), key=lambda number: (-plan_table.weight(indexes[number]), number))
-        # A section takes some 200 bytes at least: more of them are not worth the time.
-        self._indexes = {number: indexes[number] for number in order[: max(room, 0) // 200]}
-
-    def fit(self) -> list[list[str]]:
-        """The sections, in the order of the plan."""
-        made = {number: self._section(index, 0) for number, index in self._indexes.items()}
-        level = dict.fromkeys(made, 0)
-        while made and sum(each.bytes for each in made.values()) > self._room:
-            largest = max(made, key=lambda number: (level[number] + 1 < len(self._levels), made[number].bytes))
-            if level[largest] + 1 < len(self._levels):
-                level[largest] += 1
-                made[largest] = self._section(self._indexes[largest], level[largest])
-            elif made[largest].bytes > self._room:
-                del made[largest]
-            else:
-                del made[next(reversed(made))]  # the one of the fewest ids
-        return [made[number].lines for number in sorted(made)]
-
-    def _section(self, index: IndexPlan, level: int) -> _Section:
-        """A section; without its lines, but too large for the room, once it is known to be."""
-        head = [
-            "<details>",
-            f"<summary>{html_code(plan_table.name(index, alone=self._alone))}: {_summary(index)}</summary>",
-            "",
-        ]
-        held = [f"  {seen}"] if (seen := live(index)) else []
-        taken = size(head) + 200
-        for row in index_rows(self._plan, index, self._levels[level]):
-            held.append(_line(row))
-            taken += len(held[-1].encode()) + 1
-            if taken > self._room:
-                return _Section([], self._room + 1)
-        lines = [*head, *block(held, "diff"), "", "</details>", ""]
-        return _Section(lines, size(lines))
+def _section(plan: Plan, index: IndexPlan, detail: Detail, room: int, *, alone: bool) -> Section:
+    summary = f"{html_code(plan_table.name(index.target, alone=alone))}: {_summary(index)}"
+    seen = live(index)
+    return section(summary, [f"  {seen}"] if seen else [], index_rows(plan, index, detail), room)
 
 
 def _summary(index: IndexPlan) -> str:
     return f"{counts(index.summary) or 'nothing to send yet'}; {requests(index.summary.requests)}"
-
-
-def _line(row: Row) -> str:
-    """A line of a diff: its first character is what colours it."""
-    if row.place:
-        return f"@@ {row.text} @@"
-    indent = "  " * (row.depth - 1)
-    return f"{row.kind.symbol if row.kind else ' '} {indent}{row.text}".rstrip(" ")
 
 
 def _tail(plan: Plan, origin: Origin) -> Iterator[str]:

@@ -123,7 +123,7 @@ def counts(summary: Summary) -> str:
 def index_rows(plan: Plan, index: IndexPlan, detail: Detail) -> Iterator[Row]:
     """The rows of one index below its heading and its counts. Lazily: only the ids that are shown are touched."""
     yield from _limits(plan, index)
-    yield from _declarations(index, detail)
+    yield from declarations(index, detail)
     if index.summary.already_absent and not index.summary.sends:
         barrier = "one batch of what was found absent is sent: what is read after it is proof for all of them"
         yield Row(FACT, barrier)
@@ -131,6 +131,20 @@ def index_rows(plan: Plan, index: IndexPlan, detail: Detail) -> Iterator[Row]:
     if index.kept:
         kept, them = ids_are(index.kept), "it" if index.kept == 1 else "them"
         yield Row(FACT, f"{kept} matched by a prefix, but a keep protects {them}: not sent")
+
+
+def declarations(index: IndexPlan, detail: Detail) -> Iterator[Row]:
+    """Declaration by declaration what happens to which ids; nothing else of `index_rows`. As lazily."""
+    sets: dict[tuple[ActionSource, ...], list[Action]] = {}
+    for action in index.actions:
+        sets.setdefault(action.sources, []).append(action)
+    shown = _largest(sets, detail.declarations)
+    for sources in sorted(shown):
+        yield from _places(sources, detail)
+        for action in sets[sources]:
+            yield from _action(action, detail)
+    if len(shown) < len(sets):
+        yield from _not_shown([sets[sources] for sources in sets.keys() - shown], bool(shown))
 
 
 def requests(count: int) -> str:
@@ -161,19 +175,6 @@ def _limits(plan: Plan, index: IndexPlan) -> Iterator[Row]:
         return
     percent = "percent: not checked" if index.percent is None else f"{index.percent:.2f} % of the live vectors"
     yield Row(FACT, f"limits: {limits_in_words(limits)} ({percent})")
-
-
-def _declarations(index: IndexPlan, detail: Detail) -> Iterator[Row]:
-    sets: dict[tuple[ActionSource, ...], list[Action]] = {}
-    for action in index.actions:
-        sets.setdefault(action.sources, []).append(action)
-    shown = _largest(sets, detail.declarations)
-    for sources in sorted(shown):
-        yield from _places(sources, detail)
-        for action in sets[sources]:
-            yield from _action(action, detail)
-    if len(shown) < len(sets):
-        yield from _not_shown([sets[sources] for sources in sets.keys() - shown], bool(shown))
 
 
 def _largest(

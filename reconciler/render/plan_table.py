@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.model.plan import ActionKind, IndexPlan, Plan, Summary
+from reconciler.model.target import Target
 from reconciler.render.escape import shortened
 from reconciler.render.markdown import cell, code, row, size
 
@@ -46,7 +47,7 @@ def lines(plan: Plan, room: int) -> list[str]:
     head = [*_account(account), row("Index", *(_COLUMNS[kind] for kind in kinds), "requests")]
     head.append(row("---", *("---:" for _ in kinds), "---:"))
     rows = {
-        n: _row(cell(name(index, alone=account is not None)), index.summary, kinds)
+        n: _row(cell(name(index.target, alone=account is not None)), index.summary, kinds)
         for n, index in enumerate(changing)
     }
     # What is summed takes a row or two more.
@@ -69,10 +70,10 @@ def one_account(plan: Plan) -> tuple[str, str] | None:
     return accounts.pop() if len(accounts) == 1 else None
 
 
-def name(index: IndexPlan, *, alone: bool) -> str:
+def name(target: Target, *, alone: bool) -> str:
     """How an index is called: `alone`, or with its account. Neutralised."""
-    called = shortened(index.target.index, _LETTERS)
-    return called if alone else f"{shortened(index.target.account_id, _LETTERS)}/{called}"
+    called = shortened(target.index, _LETTERS)
+    return called if alone else f"{shortened(target.account_id, _LETTERS)}/{called}"
 
 
 def _account(account: tuple[str, str] | None) -> Iterator[str]:
