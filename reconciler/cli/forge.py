@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import introducing, output
 from reconciler.cli.failures import say
 from reconciler.cli.noting import STATES, note
 from reconciler.cli.options import PATH, checked_name, format_option
@@ -66,6 +66,7 @@ def forge() -> None:
 
 
 forge.add_command(note)
+forge.add_command(introducing.introduced)
 
 
 @forge.command(
@@ -78,6 +79,7 @@ Examples:
 )
 @click.option("--plan", "planfile", type=PATH, metavar="PLANFILE", help="The plan that the comment is about.")
 @click.option("--markdown", type=PATH, metavar="FILE", help="Its Markdown: show PLANFILE --format markdown.")
+@click.option("--introduced", type=PATH, metavar="FILE", help="What stands above the plan: forge introduced.")
 @click.option("--status", "state", type=click.Choice(STATES), help="What became of the plan.")
 @click.option("--detail", type=PATH, metavar="FILE", help="Lines that say more about the status.")
 @_number
@@ -87,6 +89,7 @@ def comment(
     *,
     planfile: str | None,
     markdown: str | None,
+    introduced: str | None,
     state: str | None,
     detail: str | None,
     number: int | None,
@@ -95,8 +98,9 @@ def comment(
 ) -> int:
     """Create or update the one comment of a pull request.
 
-    With --plan and --markdown it shows a new plan, and remembers which commit was planned with which fingerprint;
-    with --status it says what became of the plan. It is found again by its first line and its author.
+    With --plan and --markdown it shows a new plan, below what --introduced holds, and remembers which commit was
+    planned with which fingerprint; with --status it says what became of the plan. It is found again by its first
+    line and its author.
     """
     from reconciler.clock import SystemClock  # noqa: PLC0415 - `--help` needs none of this
     from reconciler.forge.comment import PlanMade, Status  # noqa: PLC0415 - as above
@@ -105,12 +109,15 @@ def comment(
 
     if (planfile is None) != (markdown is None):
         raise click.UsageError("--plan and --markdown go together")
+    if introduced is not None and planfile is None:
+        raise click.UsageError("--introduced goes with --plan and --markdown")
     if planfile is None and state is None:
         raise click.UsageError("nothing to say: give --plan with --markdown, or --status")
     where = _surroundings()
     asked = where.pull_request(number)
     now = moment(SystemClock().now())
     made, text = None, ""
+    above = "" if introduced is None else read_text(introduced)
     if planfile is not None and markdown is not None:
         plan = read(planfile).plan
         # What could not be planned whole cannot be approved: it is shown, not remembered.
@@ -121,7 +128,7 @@ def comment(
         told = Status(state, now, where.run_url, "" if detail is None else read_text(detail))
 
     def change(before: Comment) -> Comment:
-        after = before.planned(made, text) if text else before
+        after = before.planned(made, text, above) if text else before
         return after if told is None else replace(after, status=told)
 
     with _github(where) as github:

@@ -24,7 +24,7 @@ Examples:
   reconciler show erasure.plan.json --verbose
   reconciler show erasure.plan.json --format markdown --max-bytes 32000
   reconciler show head.plan.json --against base.plan.json
-  reconciler show head.plan.json --against base.plan.json --format markdown
+  reconciler show head.plan.json --against base.plan.json --format markdown --max-bytes 15000
 """
 )
 @click.argument("planfile", type=PATH)
@@ -41,13 +41,12 @@ def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes
     that of its base this is what it introduces; what both have was pending anyway.
     """
     check_max_bytes(max_bytes, form)
-    if against is not None and (form not in _AGAINST_FORMATS or max_bytes is not None):
-        asked = f"--format {form}" if max_bytes is None else "--max-bytes"
+    if against is not None and form not in _AGAINST_FORMATS:
         hint = f"--against knows --format {', '.join(_AGAINST_FORMATS)}."
-        raise UsageError(f"{asked} does not go with --against", hint=hint)
+        raise UsageError(f"--format {form} does not go with --against", hint=hint)
     saved = _read(planfile)
     if against is not None:
-        _show_against(saved, _read(against), verbose=verbose, form=form)
+        _show_against(saved, _read(against), verbose=verbose, form=form, max_bytes=max_bytes)
         return ExitCode.DONE
     present(Presented(saved, planfile, saved.sha256, ExitCode.DONE, verbose, max_bytes), form)
     if form == "text" and saved.expires_at is not None:
@@ -64,7 +63,7 @@ def _read(path: str) -> SavedPlan:
     return saved
 
 
-def _show_against(saved: SavedPlan, other: SavedPlan, *, verbose: bool, form: str) -> None:
+def _show_against(saved: SavedPlan, other: SavedPlan, *, verbose: bool, form: str, max_bytes: int | None) -> None:
     from reconciler.model.comparison import compare  # noqa: PLC0415 - a plain show needs none of this
     from reconciler.operations.comparing import TWO_PLANS, inputs_that_differ  # noqa: PLC0415
     from reconciler.render import comparison  # noqa: PLC0415
@@ -75,7 +74,10 @@ def _show_against(saved: SavedPlan, other: SavedPlan, *, verbose: bool, form: st
     if form == "json":
         output.write(comparison.comparison_json(found, inputs))
     elif form == "markdown":
-        output.tell(*comparison.comparison_markdown(found, inputs))
+        from reconciler.render.comparison_markdown import document  # noqa: PLC0415 - as above
+        from reconciler.render.plan_markdown import DEFAULT_BYTES  # noqa: PLC0415 - as above
+
+        output.write([document(found, inputs, max_bytes=max_bytes or DEFAULT_BYTES, verbose=verbose)])
     else:
         with output.writing():
             write_coloured(comparison.comparison_lines(found, inputs, verbose=verbose), sys.stdout)

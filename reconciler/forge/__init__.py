@@ -4,6 +4,7 @@ what is back.
 surroundings  what the runner says in its environment: repository, token, event, address of the run
 github        the API: pages, retries, errors that say what to do; the token never leaves it
 comment       the one comment of a pull request as text, with a record of what was planned; pure
+introduced    what a pull request adds to what was pending anyway, as text above its plan; pure
 approval      which plan was approved, read from that record and from the reviews; pure
 issue         the one issue of what is back as text; pure
 outcome       what a run said, read from its JSON events

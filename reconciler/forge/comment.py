@@ -4,6 +4,7 @@
     <!-- vectorize-reconciler record {…} -->      what was planned when, and what became of it, as JSON
     > [!NOTE] …                                   the same, for people
     <!-- vectorize-reconciler end of record -->
+    what the pull request introduces, where that was asked
     the plan, verbatim
 
 The record is what `approval` reads: which commit was planned when, with which fingerprint. Its text is ours; it is
@@ -28,7 +29,7 @@ NO_PLAN = "<!-- vectorize-reconciler plan none -->"
 #: GitHub counts characters, and refuses one more.
 LONGEST = 65_536
 
-#: Bytes of a plan's Markdown that always fit, with the record and the longest detail around it.
+#: Bytes of Markdown, a plan's and what is introduced, that always fit, with the record and the longest detail.
 PLAN_BYTES = 50_000
 
 _RECORD = re.compile(r"<!-- vectorize-reconciler record (\{.*\}) -->")
@@ -89,7 +90,7 @@ class Comment:
         name: tells the comments of several plans of one pull request apart.
         marker: the plan's first line.
         plans: the latest made, the oldest first.
-        plan: the rest of the plan's Markdown.
+        plan: the rest of the plan's Markdown, below what the pull request introduces.
     """
 
     name: str = ""
@@ -98,8 +99,17 @@ class Comment:
     status: Status | None = None
     plan: str = field(default="", repr=False)
 
-    def planned(self, made: PlanMade | None, markdown: str) -> Comment:
-        """With a new plan, whose Markdown begins with its marker; an older status is of an older plan."""
+    def planned(self, made: PlanMade | None, markdown: str, introduced: str = "") -> Comment:
+        """With a new plan; an older status is of an older plan.
+
+        Args:
+            made: what is remembered of it; None = nothing.
+            markdown: its Markdown, which begins with its marker.
+            introduced: Markdown to stand above it.
+
+        Raises:
+            ForgeError: `markdown` does not begin with the marker of a plan.
+        """
         marker, _, rest = markdown.partition("\n")
         marker = marker.strip()
         if not MARKER.fullmatch(marker):
@@ -108,7 +118,7 @@ class Comment:
                 hint="Make it with `reconciler show PLANFILE --format markdown`.",
             )
         plans = self.plans if made is None else (*self.plans, made)[-_KEPT:]
-        return replace(self, marker=marker, plans=plans, status=None, plan=rest.strip("\n"))
+        return replace(self, marker=marker, plans=plans, status=None, plan=f"{introduced}\n\n{rest}".strip("\n"))
 
     def text(self, longest: int = LONGEST, forge: str = "GitHub") -> str:
         """As it is posted on `forge`, which takes `longest` characters.

@@ -49,6 +49,9 @@ _APPROVED = Words()
 #: For two plans of which neither was approved yet.
 TWO_PLANS = Words("in the other plan", "in this one", "the other plan")
 
+#: For the plans of a pull request's base and of its head.
+BASE_AND_HEAD = Words("at the base", "here", "the plan of the base")
+
 
 def differences(approved: Plan, now: Plan) -> tuple[str, ...]:
     """A sentence for each thing that differs: files, limits, indexes, prefixes, ids; at most 40, then a count.

@@ -40,6 +40,7 @@ class Context:
         transport: of httpx, for tests; None = the network.
         threads: False does everything in the caller's thread, for deterministic tests.
         diagnostics: warnings about the configuration.
+        state_root: what a relative path in `state_url` starts from; None = `root`.
     """
 
     root: Path
@@ -51,6 +52,7 @@ class Context:
     transport: httpx.BaseTransport | None = None
     threads: bool = True
     diagnostics: tuple[Diagnostic, ...] = ()
+    state_root: Path | None = None
 
     @property
     def origin(self) -> str:
@@ -63,7 +65,7 @@ class Context:
         Raises:
             UsageError: a URL of no known kind.
         """
-        return open_store(self.state_url, root=self.root, environment=self.environment)
+        return open_store(self.state_url, root=self.state_root or self.root, environment=self.environment)
 
     def client(self, budget: Budget) -> Client:
         """A client of the API that tells `budget` what the service announces.

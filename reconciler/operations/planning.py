@@ -61,7 +61,12 @@ def read_state(context: Context) -> Projection:
 
 
 def plan(
-    context: Context, paths: Sequence[str] = (), *, refresh: bool = False, only: str | None = None
+    context: Context,
+    paths: Sequence[str] = (),
+    *,
+    refresh: bool = False,
+    only: str | None = None,
+    made: int = 0,
 ) -> Planned:
     """Plan what must happen so that every declared id is absent.
 
@@ -70,6 +75,7 @@ def plan(
         paths: manifests or folders; none = those of the configuration.
         refresh: read the live indexes. Needs credentials.
         only: plan this index alone.
+        made: requests made just before that the state does not know of: they count against the budget.
 
     Returns:
         the plan; problems of the input are in its diagnostics.
@@ -80,18 +86,18 @@ def plan(
     """
     projection = read_state(context)
     desired = load(context, paths, projection=projection, conflicts=Severity.REFUSAL)
-    observation = observe(context, desired, projection, only=only) if refresh else None
+    observation = observe(context, desired, projection, only=only, made=made) if refresh else None
     planned = replan(context, desired, projection, observation, paths=tuple(paths), only=only)
     with closing(context.store()) as store:
         found = (*store_warnings(store), *moved_away(projection, store))
         if not projection.lineage:
             found = (*found, no_state(store))
-    made = planned.plan
-    count = 0 if made.errored or made.refused else unrecorded(planned)
-    if count and not made.changes_ids:
+    told = planned.plan
+    count = 0 if told.errored or told.refused else unrecorded(planned)
+    if count and not told.changes_ids:
         found = (*found, not_recorded(count))
-    told = worst_first((*made.diagnostics, *found))
-    return replace(planned, plan=replace(made, diagnostics=told, unrecorded=count))
+    every = worst_first((*told.diagnostics, *found))
+    return replace(planned, plan=replace(told, diagnostics=every, unrecorded=count))
 
 
 def no_state(store: Store) -> Diagnostic:

@@ -12,6 +12,8 @@ plan_rows    what a plan does to one index, in rows that text and Markdown share
 plan_text    a plan for a terminal
 plan_markdown, plan_alerts, plan_table
              a plan for a comment or the summary of a step, cut to size with every number exact
+comparison, comparison_markdown
+             a plan against another: what it introduces, what was pending anyway
 github       annotations and outputs of a step of GitHub Actions
 gitlab       the report of a merge request's widget
 state        the state, and the history of one id, as text and JSON

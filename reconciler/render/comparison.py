@@ -10,7 +10,6 @@ from reconciler.model.idset import IdSet
 from reconciler.model.plan import ActionKind
 from reconciler.render.escape import json_text, line, plain
 from reconciler.render.lines import Line
-from reconciler.render.markdown import cell, code, row
 
 FORMAT_VERSION = "1.0"
 
@@ -19,7 +18,8 @@ PARTS = {"introduced": "introduced", "pending_anyway": "pending anyway", "gone":
 
 _STYLES = {"introduced": "red", "pending_anyway": "cyan", "gone": "dim"}
 
-_WORDS = {
+#: What happens to the ids of an action, behind their number.
+WORDS = {
     ActionKind.DELETE: "to delete",
     ActionKind.RESEND: "to send again",
     ActionKind.REAPPEARED: "reappeared, to delete again",
@@ -30,15 +30,15 @@ _WORDS = {
     ActionKind.BLOCKED: "blocked",
 }
 
-#: Ids in a block of the Markdown, of each action: a comment has its limits, the JSON has them all.
-_MARKDOWN_IDS = 50
-
 #: Ids turned into JSON at once.
 _IDS_A_CHUNK = 4096
 
 _OTHER_STATE = (
     "The two plans were made at different places of the state: what is pending anyway may have changed in between."
 )
+_ERRORED = "Manifests of one of the plans cannot be used: what could be read of them is not all that they declare."
+_UNRESOLVED = "A prefix was never listed: the ids that it matches are in no count."
+_SEEN_BY_ONE = "The live indexes were read for one of the plans alone, so ids may differ for that reason only."
 
 
 def comparison_lines(
@@ -63,21 +63,34 @@ def comparison_lines(
         yield Line()
     for sentence in inputs:
         yield Line(line(sentence))
-    if not found.same_state:
-        yield Line(f"warning: {_OTHER_STATE}", "yellow")
-    if inputs or not found.same_state:
+    warnings = tuple(caveats(found))
+    for sentence in warnings:
+        yield Line(f"warning: {sentence}", "yellow")
+    if inputs or warnings:
         yield Line()
     yield Line(headline(found), "bold")
     yield Line(f"Fingerprint: {plain(found.plan.fingerprint)}")
     yield Line(f"Against:     {plain(found.against.fingerprint)}")
 
 
-def headline(found: Comparison) -> str:
-    """The counts, in one line whose shape never changes."""
+def headline(found: Comparison, other: str = "the other plan") -> str:
+    """The counts, in one line whose shape never changes; `other` is how the other plan is called."""
     return (
         f"Introduced: {_sent(found, 'introduced')}. Pending anyway: {_sent(found, 'pending_anyway')}. "
-        f"Only in the other plan: {_sent(found, 'gone')}."
+        f"Only in {other}: {_sent(found, 'gone')}."
     )
+
+
+def caveats(found: Comparison) -> Iterator[str]:
+    """Sentences on why the counts may not be the whole truth."""
+    if not found.same_state:
+        yield _OTHER_STATE
+    if found.plan.errored or found.against.errored:
+        yield _ERRORED
+    if found.plan.unresolved_prefixes or found.against.unresolved_prefixes:
+        yield _UNRESOLVED
+    if found.plan.observed != found.against.observed:
+        yield _SEEN_BY_ONE
 
 
 def comparison_json(found: Comparison, inputs: Sequence[str]) -> Iterator[str]:
@@ -121,55 +134,12 @@ def _ids_json(ids: IdSet) -> Iterator[str]:
         before = ", "
 
 
-def comparison_markdown(found: Comparison, inputs: Sequence[str]) -> Iterator[str]:
-    """The comparison for a pull request: counts as a table, ids folded, everything untrusted as code."""
-    yield f"**{headline(found)}**"
-    yield ""
-    if found.indexes:
-        yield row("index", "action", "introduced", "pending anyway", "only in the other plan")
-        yield row("---", "---", "---:", "---:", "---:")
-        for index in found.indexes:
-            for action in index.actions:
-                counts = (f"{len(ids):,}" for _, ids in action.parts())
-                yield row(cell(str(index.target)), _WORDS[action.kind], *counts)
-        yield ""
-    for index in found.indexes:
-        for action in index.actions:
-            for part in ("introduced", "gone"):
-                for ids in _part(action, part):
-                    yield from _folded(f"{index.target.index}", action.kind, part, ids)
-    for sentence in inputs:
-        yield f"- {code(sentence)}"
-    if inputs:
-        yield ""
-    if not found.same_state:
-        yield f"> {_OTHER_STATE}"
-        yield ""
-    yield f"{code(found.plan.fingerprint)} against {code(found.against.fingerprint)}"
-
-
-def _folded(index: str, kind: ActionKind, part: str, ids: IdSet) -> Iterator[str]:
-    if not ids:
-        return
-    yield f"<details><summary>{len(ids):,} {_noun(ids)} {_WORDS[kind]}, {PARTS[part]}</summary>"
-    yield ""
-    yield f"Index {code(index)}:"
-    yield ""
-    for id_ in islice(ids, _MARKDOWN_IDS):
-        yield f"- {code(id_)}"
-    if len(ids) > _MARKDOWN_IDS:
-        yield f"- … and {len(ids) - _MARKDOWN_IDS:,} more"
-    yield ""
-    yield "</details>"
-    yield ""
-
-
 def _part(action: ActionComparison, part: str) -> Iterator[IdSet]:
     return (ids for name, ids in action.parts() if name == part)
 
 
 def _group(kind: ActionKind, ids: IdSet, style: str, examples: int | None) -> Iterator[Line]:
-    yield Line(f"    {kind.symbol} {len(ids):,} {_noun(ids)} {_WORDS[kind]}", style)
+    yield Line(f"    {kind.symbol} {len(ids):,} {_noun(ids)} {WORDS[kind]}", style)
     shown = 0
     for id_ in islice(ids, examples):
         # The symbol stands before each id: an id that begins a line could be a command to a CI runner.

@@ -225,7 +225,7 @@ def test_markdown_says_until_when_a_saved_plan_can_be_carried_out(cli, project):
     [
         (["--format", "github"], "--format github does not go with --against"),
         (["--format", "gitlab"], "--format gitlab does not go with --against"),
-        (["--format", "markdown", "--max-bytes", "32000"], "--max-bytes does not go with --against"),
+        (["--format", "markdown", "--max-bytes", "100"], "--max-bytes 100 is too small"),
     ],
 )
 def test_two_plans_are_compared_in_the_formats_that_can_tell_it(cli, project, arguments, said):

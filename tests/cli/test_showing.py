@@ -50,8 +50,22 @@ def test_the_json_fits_its_schema_and_names_every_id(two, cli):
 
 def test_the_markdown_is_for_a_comment(two, cli):
     out = cli("show", "head.json", "--against", "base.json", "--format", "markdown").out
-    assert "| `023e105f4ecef8ad9ca31a8372d0c353/docs` | to delete | 2 | 2 | 1 |" in out
-    assert "<details><summary>2 ids to delete, introduced</summary>" in out
+    assert "| `023e105f4ecef8ad9ca31a8372d0c353/docs` | `-` to delete | 2 | 2 | 1 |" in out
+    assert "/docs</code>: 2 to delete, introduced</summary>" in out
+
+
+def test_the_markdown_of_a_large_comparison_fits_what_was_asked_for_and_counts_what_it_does_not_name(
+    project, cli, seed
+):
+    project.declare(["a"])
+    assert cli("plan", "--out", "base.json").code == 0
+    project.declare([f"{n:03}-{'x' * 60}" for n in range(400)])
+    assert cli("plan", "--out", "head.json").code == 0
+    asked = ("show", "head.json", "--against", "base.json", "--format", "markdown")
+    whole, cut = (cli(*asked, *more).out for more in (("--verbose",), ("--verbose", "--max-bytes", "8000")))
+    assert "399-xxx" in whole
+    assert len(cut.encode()) <= 8000 < len(whole.encode())
+    assert "400 ids to delete" in cut
 
 
 def test_a_plan_against_itself_introduces_nothing(two, cli):

@@ -51,7 +51,7 @@ class Story:
         """The job of the pull request, on the merge that the forge makes of it."""
         pull_request = self.forge.pull_requests[NUMBER]
         head = {**pull_request["head"], "repo": {"full_name": self.forge.repository, **head_repository}}
-        event = {"pull_request": {"number": NUMBER, "head": head, "base": {"ref": "main"}}}
+        event = {"pull_request": {"number": NUMBER, "head": head, "base": {"ref": "main", "sha": self.main}}}
         merge = self._merged(pull_request["head"]["sha"])
         return self.jobs("plan", event=event, sha=merge, ref=f"refs/pull/{NUMBER}/merge")
 
