@@ -36,6 +36,7 @@ def plan_of(
         UsageError: what was asked for is not in `tree`, so it cannot be of that commit.
         ReconcilerError: as `planning.plan`.
     """
+    tree = tree.resolve()
     root = tree / folder
     if not root.is_dir():
         raise UsageError(f"there is no folder {folder} in it")
@@ -58,7 +59,6 @@ def plan_of(
 
 def _within(tree: Path, root: Path, paths: Sequence[str]) -> None:
     """Refuse a path that leads out of `tree`: what is there is not of that commit."""
-    whole = tree.resolve()
     for path in paths:
-        if not (root / path).resolve().is_relative_to(whole):
+        if not (root / path).resolve().is_relative_to(tree):
             raise UsageError(f"{path} leads out of its files")

@@ -117,6 +117,7 @@ def test_planned_approved_merged_applied_and_proven(story, forge):
     assert planned.outputs["plan.fingerprint"] in story.comment
     assert planned.outputs["plan.deletes"] == "2"
     assert planned.outputs["plan.fingerprint"] in story.summary
+    assert "All that the plan below does is introduced here" in story.comment
     assert story.live() >= {"doc-001", "doc-002"}
 
     forge.approve(NUMBER)
@@ -133,6 +134,33 @@ def test_planned_approved_merged_applied_and_proven(story, forge):
     night = story.verify()
     assert not night.failed, night.log
     assert forge.issues == []
+
+
+def test_what_was_pending_anyway_is_told_apart_and_approved_with_the_rest(story, forge):
+    story.propose("doc-001", "doc-002")
+    story.plan()
+    story.merge()
+    assert not story.apply().failed
+    story.propose("doc-001", "doc-002", "doc-003")
+    story.plan()
+    story.merge()  # and nobody applies it
+    forge.open_pull_request(NUMBER, "")
+    story.propose("doc-002", "doc-003", "doc-004")
+    planned = story.plan()
+    assert not planned.failed, planned.log
+    told = (
+        "Introduced: 1 to send, 1 to release. Pending anyway: 1 to send, 0 to release. "
+        "Only in the plan of its base: 0 to send, 0 to release."
+    )
+    assert told in story.comment
+    assert told in story.summary
+    forge.approve(NUMBER)
+    story.merge()
+    done = story.apply()
+    assert not done.failed, done.log
+    assert not story.live() & {"doc-003", "doc-004"}
+    assert "> **Applied** (" in story.comment
+    assert told in story.comment, "it stays"
 
 
 def test_a_manifest_changed_after_the_approval_is_not_applied_and_the_difference_is_shown(story, forge):
@@ -228,6 +256,8 @@ def test_a_pull_request_from_a_fork_plans_without_a_comment_or_a_token(story, fo
     assert not planned.failed, planned.log
     assert "the token of a pull request from a fork may not comment" in planned.log
     assert planned.outputs["plan.fingerprint"] in story.summary
+    assert "### What this pull request introduces" in story.summary
+    assert "All that the plan below does is introduced here" in story.summary
     assert forge.requests == []
 
 
