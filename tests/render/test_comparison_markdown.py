@@ -24,7 +24,9 @@ KINDS = [kind for kind in ActionKind if kind is not ActionKind.UNCHANGED]
 def check_numbers(found, written):
     """The rows of the table add up to what the plans hold, by kind and part."""
     counted = Counter()
-    for _, said, *numbers in (row for row in rendered(written, next(iter(RENDERERS))).rows if row[2] != "introduced"):
+    for _, said, *numbers in (
+        row for row in rendered(written, next(iter(RENDERERS))).rows if row[2] != "introduced"
+    ):
         (kind,) = [kind for kind in KINDS if said == f"{kind.symbol} {WORDS[kind]}"]
         for part, number in zip(PARTS, numbers, strict=True):
             counted[kind, part] += int(number.replace(",", ""))
