@@ -34,8 +34,8 @@ def test_every_command_of_the_design_that_has_its_room_is_there():
         "", "validate", "plan", "show", "apply", "verify", "check-ids", "demo", "emulator", "emulator serve",
         "state", "state init", "state show", "state verify", "state unlock", "state pull", "state push",
         "state migrate", "state repair", "state report", "init",
-        "forge", "forge comment", "forge approved", "forge artifact", "forge issue", "forge log", "forge outcome",
-        "forge note",
+        "forge", "forge comment", "forge note", "forge approved", "forge artifact", "forge introduced", "forge issue",
+        "forge log", "forge outcome",
     }  # fmt: skip
 
 
