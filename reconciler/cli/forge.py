@@ -304,8 +304,13 @@ def _default_branch(where: Surroundings) -> str:
 
 
 def _fetch(github: GitHub, fingerprint: str, save: str) -> str:
-    """The artifact of the approved plan in the file `save`; "" when it is gone, which is no reason to stop."""
-    from reconciler.errors import ForgeError  # noqa: PLC0415 - as above
+    """The artifact of the approved plan in the file `save`; "" when it is gone, or something else stands there.
+
+    That is no reason to stop: the fingerprint alone says what was approved.
+    """
+    from reconciler.errors import ForgeError, PlanFileError  # noqa: PLC0415 - as above
+    from reconciler.operations.approval import check_whole  # noqa: PLC0415 - as above
+    from reconciler.planfile import decode  # noqa: PLC0415 - as above
 
     name = artifact_name(fingerprint)
     try:
@@ -316,9 +321,17 @@ def _fetch(github: GitHub, fingerprint: str, save: str) -> str:
     if data is None:
         say(f"Note: the artifact {name} is not there any more, so differences are not shown.")
         return ""
-    path = Path(save)
     try:
-        path.write_bytes(data)
+        plan = decode(data, path=f"the artifact {name}")
+        check_whole(plan)
+    except PlanFileError as failed:
+        say(f"Note: differences are not shown: {failed.message}")
+        return ""
+    if plan.plan.fingerprint != fingerprint:
+        say(f"Note: the artifact {name} holds another plan, so differences are not shown.")
+        return ""
+    try:
+        Path(save).write_bytes(data)
     except OSError as failed:
         raise UsageError(f"{save} cannot be written: {failed.strerror}") from None
     return save

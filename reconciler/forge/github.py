@@ -182,13 +182,16 @@ class GitHub:
         return _object(answer.json()).get("permission") in ("admin", "write")
 
     def artifact(self, name: str) -> bytes | None:
-        """The single file in the newest artifact called `name`; None when there is none any more."""
+        """The single file in the newest artifact called `name`; None when there is none any more.
+
+        Runs of pull requests from forks upload artifacts, too, under any name: those are passed over.
+        """
         path = f"{self._repo}/actions/artifacts"
         what = f"find the artifact {name}"
         answer = self._call("GET", path, query={"name": name, "per_page": "100"}, what=what, permission="actions")
         listed = _object(answer.json()).get("artifacts")
         kept = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        kept = [each for each in kept if each.get("name") == name and not each.get("expired")]
+        kept = [each for each in kept if each.get("name") == name and not each.get("expired") and _of_own(each)]
         if not kept:
             return None
         newest = max(kept, key=lambda each: str(each.get("created_at", "")))
@@ -341,6 +344,12 @@ def _checked(answer: httpx.Response, what: str) -> httpx.Response:
 
 def _object(document: Any) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
+
+
+def _of_own(artifact: Mapping[str, Any]) -> bool:
+    """Made by a run of a branch of the repository itself."""
+    run = _object(artifact.get("workflow_run"))
+    return run.get("head_repository_id") == run.get("repository_id")
 
 
 def _told(error: object) -> str:

@@ -5,6 +5,9 @@ A bare git repository, a forge and an emulator of Vectorize on loopback; every s
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +16,8 @@ import yaml
 
 from reconciler.cli.app import run
 from reconciler.emulator import Fault
+from reconciler.model.desired import Desired
+from reconciler.planner.fingerprint import fingerprint
 from support.actions import Ended, Runner
 from support.forge import BOT, Forge
 from support.repository import ACCOUNT, SECRET, Repository, git, manifest
@@ -107,6 +112,32 @@ def story(repository, forge, runner, service, monkeypatch) -> Story:
 
 def output(ended: Ended, name: str) -> str:
     return ended.outputs.get(f".{name}", ended.outputs.get(f"plan.{name}", ""))
+
+
+def altered(content: bytes) -> bytes:
+    return content.replace(b"doc-001", b"doc-003")
+
+
+def of_another_plan(content: bytes) -> bytes:
+    document = json.loads(content) | {"indexes": [], "manifests": [], "limits": {}, "diagnostics": []}
+    document |= {"summary": dict.fromkeys(document["summary"], 0), "applyable": False, "complete": True}
+    return json.dumps(document | {"fingerprint": fingerprint([], Desired(), {})}).encode()
+
+
+@pytest.mark.parametrize("content", [lambda _: b"garbage", altered, of_another_plan])
+def test_what_somebody_uploads_in_the_name_of_the_approved_plan_stops_nothing(story, forge, content):
+    story.propose("doc-001", "doc-002")
+    planned = story.plan()
+    with zipfile.ZipFile(io.BytesIO(forge.artifacts[-1]["data"])) as archive:
+        ours = archive.read(archive.namelist()[0])
+    forge.upload(planned.outputs["plan.artifact-name"], content(ours))
+    forge.artifacts[-1]["created_at"] = "2099-01-01T00:00:00Z"
+    forge.approve(NUMBER)
+    story.merge()
+    done = story.apply()
+    assert not done.failed, done.log
+    assert "differences are not shown" in done.log
+    assert not story.live() & {"doc-001", "doc-002"}
 
 
 def test_planned_approved_merged_applied_and_proven(story, forge):

@@ -146,6 +146,15 @@ def test_the_newest_artifact_is_read_without_sending_the_token_to_where_it_lies(
     assert [r.token for r in forge.requests if r.path.startswith("/signed/")] == [""]
 
 
+def test_an_artifact_of_a_fork_is_not_taken_for_one_of_this_repository(forge, github):
+    forge.upload("plan", b'{"ours": 1}')
+    forge.artifacts[-1]["workflow_run"] = {"repository_id": 1, "head_repository_id": 1}
+    forge.artifacts[-1]["created_at"] = "2020-01-01T00:00:00Z"
+    forge.upload("plan", b'{"theirs": 1}')
+    forge.artifacts[-1]["workflow_run"] = {"repository_id": 1, "head_repository_id": 2}
+    assert github.artifact("plan") == b'{"ours": 1}'
+
+
 def test_an_artifact_that_is_gone_is_none_and_one_that_is_no_archive_is_an_error(forge, github):
     assert github.artifact("plan") is None
     forge.upload("plan", b"{}")
