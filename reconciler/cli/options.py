@@ -94,7 +94,13 @@ def context_of(*, state: str | None = None, config: str | None = None, base_url:
         os.getcwd()  # noqa: PTH109 - what is asked for is the error
     except FileNotFoundError:
         raise UsageError("the working folder does not exist any more", hint="Change to another one.") from None
-    return open_context(state=state, config=config, base_url=base_url)
+    context = open_context(state=state, config=config, base_url=base_url)
+    if context.state_url.lower().startswith("memory:"):
+        raise UsageError(
+            "a state in memory ends with the command: nothing would show what was deleted",
+            hint="Name a file, a bucket or a database: file:PATH, s3://BUCKET/PREFIX, postgresql://HOST/DATABASE.",
+        )
+    return context
 
 
 def format_option(*names: str) -> Callable[[F], F]:

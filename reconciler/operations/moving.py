@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from reconciler import __version__
-from reconciler.errors import ExitCode, StateMissing
+from reconciler.errors import ExitCode, StateMissing, UsageError
 from reconciler.model.notices import Sink, ignore
 from reconciler.operations.context import Context
 from reconciler.operations.interrupts import Interrupts
@@ -16,6 +16,7 @@ from reconciler.state.chain import walk
 from reconciler.state.events import Recovered
 from reconciler.state.identity import whoami
 from reconciler.state.journal import Journal
+from reconciler.state.stores.memory import MemoryStore
 from reconciler.state.stores.urls import open_store
 
 
@@ -39,13 +40,17 @@ def migrate(context: Context, to: str) -> tuple[moving.Migration, str]:
     """Move the log to the store `to`; returns what was done, and the printable URL of its new place.
 
     Raises:
-        UsageError: `to` is no URL of a store, or the same place.
+        UsageError: `to` is no URL of a store that lasts, or the same place.
         StateMissing, StateHeld, StateDamaged, StateError: as `state.moving.migrate`.
     """
     with (
         closing(context.store()) as source,
         closing(open_store(to, root=context.root, environment=context.environment)) as destination,
     ):
+        if isinstance(destination, MemoryStore):
+            raise UsageError(
+                "a state in memory ends with this program: the log would be lost", hint="--to names another place."
+            )
         return moving.migrate(source, destination, context.clock), destination.url
 
 
