@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,11 @@ def read(path: Path) -> list[Unsaved]:
             as not written.
     """
     try:
-        content = path.read_bytes()
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as stream:  # a folder is refused by this
+            if not stat.S_ISREG(os.fstat(handle).st_mode):  # a pipe would be waited for, a device never ends
+                raise UsageError(f"{path} is not an ordinary file")
+            content = stream.read()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     *lines, torn = content.split(b"\n")

@@ -193,6 +193,39 @@ def test_a_whole_log_is_not_pushed_and_the_hint_says_how_it_moves(cli, applied, 
     assert "state migrate" in ended.err
 
 
+def test_a_pipe_or_a_device_is_refused_instead_of_waited_for(cli, applied, content):
+    before = content()
+    os.mkfifo(applied.folder / "pipe")
+    for name in ("pipe", "/dev/zero", "/dev/null"):
+        ended = cli("state", "push", name)
+        assert (ended.code, ended.out) == (1, "")
+        assert f"{name} is not an ordinary file" in ended.err
+    assert content() == before
+
+
+def test_a_log_is_never_moved_into_memory_where_it_would_be_lost(cli, applied, content):
+    before = content()
+    ended = cli("state", "migrate", "--to", "memory:")
+    assert (ended.code, ended.out) == (1, "")
+    assert "the log would be lost" in ended.err
+    assert content() == before
+
+
+@pytest.mark.parametrize("command", [("apply", "--auto-approve"), ("plan",), ("state", "show")])
+@pytest.mark.parametrize("place", ["flag", "variable", "configuration"])
+def test_no_command_keeps_its_state_in_memory(cli, project, service, monkeypatch, command, place):
+    project.declare(["a"])
+    more = ("--state", "memory:") if place == "flag" else ()
+    if place == "variable":
+        monkeypatch.setenv("RECONCILER_STATE", "Memory:x")
+    if place == "configuration":
+        project.write("reconciler.yaml", 'version: 1\nstate: "memory:"\n')
+    ended = cli(*command, *more)
+    assert (ended.code, ended.out) == (1, "")
+    assert "ends with the command" in ended.err
+    assert service.emulator.record() == []
+
+
 def test_a_missing_file_is_named(cli, applied):
     ended = cli("state", "push", "nothing.jsonl")
     assert ended.code == 1
