@@ -90,12 +90,13 @@ _GITLAB = (
 
 
 def _gitlab(source: str, *, without: str = "") -> str:
-    extensions, rendering = comrak.ExtensionOptions(), comrak.RenderOptions()
+    extensions, parsing, rendering = comrak.ExtensionOptions(), comrak.ParseOptions(), comrak.RenderOptions()
     for name in _GITLAB:
         setattr(extensions, name, name != without)
     extensions.front_matter_delimiter = "---"
-    rendering.unsafe_ = rendering.gfm_quirks = rendering.github_pre_lang = rendering.full_info_string = True
-    return comrak.render_markdown(source, extension_options=extensions, render_options=rendering)
+    parsing.relaxed_autolinks = parsing.relaxed_tasklist_matching = parsing.tasklist_in_table = True
+    rendering.unsafe_ = rendering.github_pre_lang = rendering.full_info_string = True
+    return comrak.render_markdown(source, extensions, parsing, rendering)
 
 
 def _old_gitlab(source: str) -> str:
