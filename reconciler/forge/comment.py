@@ -118,9 +118,8 @@ class Comment:
                 hint="Make it with `reconciler show PLANFILE --format markdown`.",
             )
         plans = self.plans if made is None else (*self.plans, made)[-_KEPT:]
-        return replace(
-            self, marker=marker, plans=plans, status=None, plan=f"{introduced.strip()}\n\n{rest}".strip("\n")
-        )
+        shown = f"{introduced}\n{rest}".strip("\n")
+        return replace(self, marker=marker, plans=plans, status=None, plan=shown)
 
     def text(self, longest: int = LONGEST, forge: str = "GitHub") -> str:
         """As it is posted on `forge`, which takes `longest` characters.

@@ -220,8 +220,11 @@ def _inputs(inputs: Sequence[str], room: int) -> list[str]:
 
 def _tail(found: Comparison, where: Setting) -> Iterator[str]:
     mine, other = (code(plan.fingerprint[:100]) for plan in (found.plan, found.against))
-    commit = f" of commit {code(where.commit[:100])}" if where.commit else ""
-    yield f"Fingerprint: {mine}, against {other}{commit}"
+    commit = f"commit {code(where.commit[:100])}" if where.commit else ""
+    if not where.plan_follows:
+        yield f"Fingerprint: {mine}, against {other}{f' of {commit}' if commit else ''}"
+    elif commit:  # whoever copies a fingerprint from here must find that of the plan alone
+        yield f"Compared with the plan of {commit}."
 
 
 def _total(index: IndexComparison, part: str) -> int:

@@ -94,7 +94,7 @@ def test_what_was_pending_anyway_is_counted_and_what_is_introduced_is_named(pull
     introduced, _, gone = told.partition("only in the plan of its base</summary>")
     assert re.findall("doc-00[0-9]", introduced) == ["doc-002", "doc-003"]
     assert re.findall("doc-00[0-9]", gone) == ["doc-009"]
-    assert f"of commit `{pull_request.base}`" in told
+    assert f"the plan of commit `{pull_request.base}`" in told
     found = parse(pull_request.comment)
     assert found is not None
     assert [(each.commit, each.fingerprint) for each in found.plans] == [
@@ -126,7 +126,7 @@ def test_what_the_base_got_meanwhile_is_not_introduced_although_the_event_names_
     )
     assert not pull_request.plan().failed
     assert "Introduced: 1 to send, 0 to release. Pending anyway: 2 to send" in pull_request.above
-    assert f"of commit `{pull_request.tip}`" in pull_request.above
+    assert f"the plan of commit `{pull_request.tip}`" in pull_request.above
 
 
 def test_of_a_head_that_is_checked_out_itself_the_base_is_the_commit_that_both_have(pull_request):
@@ -140,7 +140,7 @@ def test_of_a_head_that_is_checked_out_itself_the_base_is_the_commit_that_both_h
     ended = pull_request.plan(machine)
     assert not ended.failed, ended.log
     assert "Only in the plan of its base: 0 to send" in pull_request.above
-    assert f"of commit `{pull_request.base}`" in pull_request.above
+    assert f"the plan of commit `{pull_request.base}`" in pull_request.above
     assert git(machine.workspace, "rev-parse", "--is-shallow-repository") == "false"
 
 
