@@ -13,6 +13,7 @@ import yaml
 from reconciler.cli.app import run
 from reconciler.emulator import RunningEmulator
 from support.actions import ROOT, Runner
+from support.gitlab import scripts_of
 from support.repository import ACCOUNT, SECRET, manifest
 
 EXAMPLES = ROOT / ".github" / "examples"
@@ -105,30 +106,30 @@ def test_atlantis_comments_the_plan_and_applies_its_file(shop, tmp_path):
 
 
 @pytest.fixture
-def gitlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+def gitlab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The scripts of the jobs that `init --ci gitlab` writes, by name."""
     folder = tmp_path / "scaffold"
     folder.mkdir()
     monkeypatch.chdir(folder)
     assert run(["init", "--ci", "gitlab"]) == 0
-    jobs = yaml.safe_load((folder / ".gitlab-ci.yml").read_text())
-    return {name: job["script"] for name, job in jobs.items() if "script" in job}
+    (tmp_path / "room").mkdir()
+    return scripts_of(folder / ".gitlab-ci.yml", tmp_path / "room")
 
 
 def test_gitlab_shows_how_many_are_deleted_and_applies_that_plan(shop, gitlab):
-    assert shop.run("\n".join(gitlab["reconciler-validate"])).returncode == 0
-    planned = shop.run("\n".join(gitlab["reconciler-plan"]))
+    assert shop.run(gitlab["reconciler-validate"]).returncode == 0
+    planned = shop.run(gitlab["reconciler-plan"])
     assert planned.returncode == 0, planned.stderr
     report = json.loads((shop.folder / "reconciler.report.json").read_text())
     assert report == {"create": 0, "update": 0, "delete": 2}
-    applied = shop.run("\n".join(gitlab["reconciler-apply"]))
+    applied = shop.run(gitlab["reconciler-apply"])
     assert applied.returncode == 0, applied.stderr
     assert not shop.live() & {"doc-001", "doc-002"}
-    assert shop.run("\n".join(gitlab["reconciler-verify"])).returncode == 0
+    assert shop.run(gitlab["reconciler-verify"]).returncode == 0
     shop.service.emulator.seed(ACCOUNT, "docs", ["doc-001"])
-    assert shop.run("\n".join(gitlab["reconciler-verify"])).returncode == 4
+    assert shop.run(gitlab["reconciler-verify"]).returncode == 4
 
 
 def test_gitlabs_plan_is_saved_with_the_mode_of_a_secret(shop, gitlab):
-    shop.run("\n".join(gitlab["reconciler-plan"]))
+    shop.run(gitlab["reconciler-plan"])
     assert (shop.folder / "reconciler.plan.json").stat().st_mode & 0o777 == 0o600

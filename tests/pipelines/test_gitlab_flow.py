@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reconciler.cli.app import run
 from reconciler.emulator import RunningEmulator
-from support.gitlab import BOT, PROJECT, FakeGitLab
+from support.gitlab import BOT, PROJECT, FakeGitLab, scripts_of
 from support.linters import shellcheck
 from support.repository import ACCOUNT, SECRET, manifest
 
@@ -62,7 +61,7 @@ def job(project: Path, server: FakeGitLab, service: RunningEmulator, tmp_path: P
     def start(
         name: str, env: dict[str, str], *, shell: str = "bash", without: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        script = script_of(project / ".gitlab-ci.yml", name).replace("/tmp/reconciler", str(room))
+        script = scripts_of(project / ".gitlab-ci.yml", room)[name]
         variables = {k: v for k, v in {**environment, **env}.items() if k != without}
         flags = ["-eo", "pipefail"] if shell == "bash" else ["-e"]
         return subprocess.run(
@@ -71,14 +70,6 @@ def job(project: Path, server: FakeGitLab, service: RunningEmulator, tmp_path: P
         )  # fmt: skip
 
     return start
-
-
-def script_of(pipeline: Path, name: str) -> str:
-    jobs = yaml.safe_load(pipeline.read_text())
-    install, *rest = jobs[".reconciler"]["before_script"]
-    assert "venv" in install
-    assert rest.pop(0).startswith("pip install")
-    return "\n".join([*rest, *jobs[name]["script"]])
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
@@ -176,5 +167,5 @@ def test_the_note_of_somebody_else_with_the_same_marker_stays_as_it_is(job, serv
 
 
 @pytest.mark.parametrize("name", ["reconciler-plan", "reconciler-apply"])
-def test_no_script_trips_over_a_quote_a_space_or_an_exit_code(name, project):
-    assert shellcheck(script_of(project / ".gitlab-ci.yml", name)) == ""
+def test_no_script_trips_over_a_quote_a_space_or_an_exit_code(name, project, tmp_path):
+    assert shellcheck(scripts_of(project / ".gitlab-ci.yml", tmp_path)[name]) == ""

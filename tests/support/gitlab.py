@@ -12,8 +12,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
+
+import yaml
 
 PROJECT = 4711
 BOT = "project_4711_bot_0c5f"
@@ -207,6 +210,16 @@ def _too_long(body: Any) -> tuple[int, Any] | None:
     if len(body["body"]) <= LONGEST:
         return None
     return 400, {"message": {"note": ["is too long (maximum is 1000000 characters)"]}}
+
+
+def scripts_of(pipeline: Path, room: Path) -> dict[str, str]:
+    """What the shell of each scaffolded job runs, by name: all but the installation, with `room` for what is in /tmp."""
+    jobs = yaml.safe_load(pipeline.read_text())
+    environment, install, *rest = jobs[".reconciler"]["before_script"]
+    assert "venv" in environment
+    assert install.startswith("pip install")
+    scripts = {name: "\n".join([*rest, *job["script"]]) for name, job in jobs.items() if "script" in job}
+    return {name: script.replace("/tmp/reconciler", str(room)) for name, script in scripts.items()}
 
 
 class _Handler(BaseHTTPRequestHandler):
