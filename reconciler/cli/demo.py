@@ -43,7 +43,7 @@ def demo(keep: bool) -> int:
     except ImportError as missing:
         raise UsageError(
             f"the demo runs on the embedded emulator, which is not installed: {missing}",
-            hint="pip install 'vectorize-reconciler[emulator]'",
+            hint="pip install 'starlette>=0.40' 'uvicorn>=0.30'",
         ) from None
     from reconciler.resources import example_manifests  # noqa: PLC0415 - `--help` needs none of this
 

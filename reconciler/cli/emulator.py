@@ -44,7 +44,7 @@ def serve(port: int, data: str | None, lag: float) -> int:
         from reconciler.emulator import DataFileError  # noqa: PLC0415 - an extra
         from reconciler.emulator import serve as run  # noqa: PLC0415
     except ImportError as missing:
-        raise UsageError(str(missing), hint="pip install 'vectorize-reconciler[emulator]'") from None
+        raise UsageError(str(missing), hint="pip install 'starlette>=0.40' 'uvicorn>=0.30'") from None
     try:
         run(port=port, data=data, lag=lag, on_ready=_ready)
     except BrokenPipeError:

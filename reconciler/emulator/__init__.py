@@ -17,7 +17,7 @@ try:
     import uvicorn as _uvicorn
 except ImportError as error:
     raise ImportError(
-        "The emulator needs starlette and uvicorn. Install them with: pip install 'vectorize-reconciler[emulator]'"
+        "The emulator needs starlette and uvicorn. Install them: pip install 'starlette>=0.40' 'uvicorn>=0.30'"
     ) from error
 
 from reconciler.emulator.app import ConnectionDropped, create_app

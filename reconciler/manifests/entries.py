@@ -216,11 +216,11 @@ class Reader:
         if column is None or real is None:
             return None
         name = printable_path(os.path.normpath(os.path.join(os.path.dirname(manifest.name), path.value)))  # noqa: PTH118, PTH120  lexical
-        read = self._read(real, name, column, path)
-        if read is None:
-            return None
         allowed = item.get("allow_empty")
         allow_empty = isinstance(allowed, Text) and allowed.plain and allowed.value.lower() == "true"
+        read = self._read(real, name, column, path, allow_missing=allow_empty)
+        if read is None:
+            return None
         if not read.ids and not read.diagnostics and not allow_empty:
             detail = "An export may have failed. If it may be empty, add `allow_empty: true` to the entry."
             self._fail("id-file-empty", f"the id file {quoted(name)} holds no id", detail, path.position)
@@ -273,14 +273,20 @@ class Reader:
             return None
         return Path(real)
 
-    def _read(self, real: Path, name: str, column: str, path: Text) -> IdFile | None:
+    def _read(self, real: Path, name: str, column: str, path: Text, *, allow_missing: bool) -> IdFile | None:
         key = (name, column)  # the name also says how the file is read
         if key in self._id_files:
             return self._id_files[key]
         try:
             read = read_id_file(real, name, column)
         except OSError as failed:
-            code = "id-file-missing" if isinstance(failed, FileNotFoundError) else "id-file-unreadable"
+            missing = isinstance(failed, FileNotFoundError)
+            if missing and allow_missing:
+                summary = f"there is no id file {quoted(name)}: taken as empty, as `allow_empty` says"
+                detail = "If it had ids, they are released. The path starts from the manifest's folder."
+                self.diagnostics.append(warning("id-file-missing", summary, detail, path.position))
+                return None
+            code = "id-file-missing" if missing else "id-file-unreadable"
             detail = "The path starts from the manifest's folder."
             self._fail(code, f"cannot read the id file {quoted(name)}: {reason(failed)}", detail, path.position)
             return None

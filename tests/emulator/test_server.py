@@ -150,4 +150,4 @@ def test_the_blocking_server_ends_on_a_signal_and_its_file_keeps_what_was_accept
 def test_without_its_extra_the_import_says_what_to_install():
     code = "import sys; sys.modules['uvicorn'] = None; import reconciler.emulator"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'vectorize-reconciler[emulator]'" in done.stderr
+    assert "pip install 'starlette>=0.40' 'uvicorn>=0.30'" in done.stderr

@@ -101,6 +101,18 @@ def test_thousands_of_bad_ids_are_counted_not_listed(folder):
 FILES = {
     # name: (entry, file name, content, expected place and code)
     "missing": ("path: gone.txt", None, b"", "a.yaml:5:16 error id-file-missing"),
+    "missing, and it may be": (
+        "path: gone.txt, allow_empty: true",
+        None,
+        b"",
+        "a.yaml:5:16 warning id-file-missing",
+    ),
+    "a folder is no missing file": (
+        "path: x.txt, allow_empty: true",
+        "x.txt/y",
+        b"",
+        "a.yaml:5:16 error id-file-unreadable",
+    ),
     "a directory": ("path: x.txt", "x.txt/y", b"", "a.yaml:5:16 error id-file-unreadable"),
     "empty": ("path: x.txt", "x.txt", b"", "a.yaml:5:16 error id-file-empty"),
     "blank lines only": ("path: x.txt", "x.txt", b"\n\r\n\n", "a.yaml:5:16 error id-file-empty"),

@@ -308,5 +308,5 @@ def require_psycopg(url: str) -> None:
         import psycopg  # noqa: F401, PLC0415 - an extra
     except ImportError:
         raise UsageError(
-            f"{url} needs a package that is not installed", hint="pip install 'vectorize-reconciler[postgres]'"
+            f"{url} needs a package that is not installed", hint="pip install 'psycopg[binary]>=3.2'"
         ) from None

@@ -242,7 +242,7 @@ def _open(bucket: str, endpoint: str | None, environment: Mapping[str, str], url
         from obstore.store import S3Store as Bucket  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise UsageError(
-            f"{url} needs a package that is not installed", hint="pip install 'vectorize-reconciler[s3]'"
+            f"{url} needs a package that is not installed", hint="pip install 'obstore>=0.8'"
         ) from None
     known: Any = {
         "region": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1",
