@@ -228,12 +228,14 @@ class _About:
         batches: dict[int, BatchRecord] = {}
         for number in numbers:
             batches |= self._batches.get(number, {})
-        if shared:
-            batches |= {b.number: b for b in self._record.batches if not b.ids.isdisjoint(shared)}
+        parts: dict[int, IdSet] = {}
+        if members := frozenset(shared):  # asked for every id of every batch: much cheaper than looking up
+            for batch in self._record.batches:
+                if part := IdSet.of(each for each in batch.ids if each in members):
+                    parts[batch.number], batches[batch.number] = part, batch
         for batch in sorted(batches.values(), key=lambda each: each.intent):
             named = IdSet.union(ids for members, ids in batch.declared if numbers & set(members))
-            if shared:
-                named |= batch.ids & shared
+            named |= parts.get(batch.number, IdSet())
             status = str(batch.status)
             if (
                 batch.status == Status.VERIFIED

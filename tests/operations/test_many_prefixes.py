@@ -64,3 +64,30 @@ def test_twice_as_many_cost_about_twice_as_much(make_world, calls):
         world.seed(f"doc-{n:03}" for n in range(300))
     few, many = costs(worlds[0], calls, _FEW), costs(worlds[1], calls, 2 * _FEW)
     assert [after / before < 2.6 for before, after in zip(few, many, strict=True)] == [True] * 3, (few, many)
+
+
+def test_the_report_of_entries_that_others_had_sent_does_not_look_up_every_id_for_each(world, monkeypatch):
+    """Entries that were grouped anew: none of their ids was sent for them."""
+    ids = [f"doc-{n:05}" for n in range(20_000)]
+    world.configure(limits={"max_percent": 100, "max_deletes": 20_000})
+
+    def declare(parts):
+        world.manifest(
+            *({"index": "docs", "reason": f"{parts}-{n}", "ids": ids[n::parts]} for n in range(parts)),
+        )
+
+    declare(4)
+    assert world.apply().verified == len(ids)
+    declare(10)
+    assert world.apply().recorded == 10
+    frames, searched = world.frames(), []
+
+    def searching(*arguments):
+        searched.append(1)
+        return chunks.lower_bound(*arguments)
+
+    monkeypatch.setattr(idset, "lower_bound", searching)
+    made = make_report(frames, reason="10-")
+    assert [len(each.shared) for each in made.declarations][4:] == [2_000] * 6
+    assert [sum(mutation.ids for mutation in each.mutations) for each in made.declarations][4:] == [2_000] * 6
+    assert len(searched) < len(ids)
