@@ -102,10 +102,10 @@ def comment(
     planned with which fingerprint; with --status it says what became of the plan. It is found again by its first
     line and its author.
     """
+    from reconciler.cli.showing import read_whole  # noqa: PLC0415 - as above
     from reconciler.clock import SystemClock  # noqa: PLC0415 - `--help` needs none of this
     from reconciler.forge.comment import PlanMade, Status  # noqa: PLC0415 - as above
     from reconciler.forge.posting import moment, put_comment  # noqa: PLC0415 - as above
-    from reconciler.planfile import read  # noqa: PLC0415 - as above
 
     if (planfile is None) != (markdown is None):
         raise click.UsageError("--plan and --markdown go together")
@@ -119,7 +119,7 @@ def comment(
     made, text = None, ""
     above = "" if introduced is None else read_text(introduced)
     if planfile is not None and markdown is not None:
-        plan = read(planfile).plan
+        plan = read_whole(planfile).plan
         # What could not be planned whole cannot be approved: it is shown, not remembered.
         made = PlanMade(now, where.head, plan.fingerprint) if where.head and not plan.errored else None
         text = read_text(markdown)
@@ -198,9 +198,9 @@ Example:
 @click.argument("planfile", type=PATH)
 def artifact(planfile: str) -> int:
     """Say what an artifact with PLANFILE must be called so that `forge approved --save` finds it."""
-    from reconciler.planfile import read  # noqa: PLC0415 - as above
+    from reconciler.cli.showing import read_whole  # noqa: PLC0415 - as above
 
-    plan = read(planfile).plan
+    plan = read_whole(planfile).plan
     if plan.errored:
         raise UsageError(f"{planfile} is of manifests that cannot be used: it is nothing to approve")
     output.tell(f"artifact-name={artifact_name(plan.fingerprint)}")

@@ -44,9 +44,9 @@ def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes
     if against is not None and form not in _AGAINST_FORMATS:
         hint = f"--against knows --format {', '.join(_AGAINST_FORMATS)}."
         raise UsageError(f"--format {form} does not go with --against", hint=hint)
-    saved = _read(planfile)
+    saved = read_whole(planfile)
     if against is not None:
-        _show_against(saved, _read(against), verbose=verbose, form=form, max_bytes=max_bytes)
+        _show_against(saved, read_whole(against), verbose=verbose, form=form, max_bytes=max_bytes)
         return ExitCode.DONE
     present(Presented(saved, planfile, saved.sha256, ExitCode.DONE, verbose, max_bytes), form)
     if form == "text" and saved.expires_at is not None:
@@ -54,7 +54,7 @@ def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes
     return ExitCode.DONE
 
 
-def _read(path: str) -> SavedPlan:
+def read_whole(path: str) -> SavedPlan:
     """A plan as it was made: what a reviewer is told, and the fingerprint beside it, rest on it."""
     from reconciler.operations.approval import check_whole  # noqa: PLC0415 - `--help` needs none of this
 
