@@ -92,11 +92,19 @@ class Chunk:
             _scratch.held -= self.size
 
     def block(self) -> bytes:
-        """Its ids, joined."""
+        """Its ids, joined.
+
+        Raises:
+            OSError: the scratch file does not give back what was written.
+        """
         if self._place is None:
             return self._block or b""
         file, at = self._place
-        return os.pread(file.fileno(), self.size, at)
+        block = os.pread(file.fileno(), self.size, at)
+        if len(block) != self.size or not (block.startswith(self.first) and block.endswith(self.last)):
+            # Never fewer ids without a word: those of a keep would be deleted.
+            raise OSError("the scratch file of ids was cut short or overwritten")
+        return block
 
     def ids(self) -> list[bytes]:
         """Its ids, taken apart."""

@@ -357,3 +357,16 @@ def test_where_there_is_no_room_for_a_scratch_file_memory_holds_the_ids(monkeypa
     monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 0)
     monkeypatch.setattr(chunks.os, "pwrite", full)
     assert list(IdSet.of("abc") - IdSet.of("b")) == ["a", "c"]
+
+
+def test_a_scratch_file_that_lost_ids_is_an_error_and_never_a_smaller_set(monkeypatch):
+    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 0)
+    monkeypatch.setattr(chunks, "_scratch", chunks._Scratch())
+    held = IdSet.of(f"keep-{n:06}" for n in range(30_000))
+    assert "keep-000001" in held
+    os.ftruncate(chunks._scratch._file.fileno(), 200_000)
+    with pytest.raises(OSError, match="scratch file"):
+        list(held)
+    os.ftruncate(chunks._scratch._file.fileno(), 1_000_000)  # zeros where ids were
+    with pytest.raises(OSError, match="scratch file"):
+        len(IdSet.of(["keep-029999"]) & held)
