@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.errors import ForgeError, UsageError
-from reconciler.forge.comment import Comment, parse
+from reconciler.errors import UsageError
+from reconciler.forge.comment import Comment
 from reconciler.forge.gitlab import GitLab
+from reconciler.forge.once import find_or_create, find_ours
 from reconciler.render.markdown import alert, code
 from reconciler.vectorize.credentials import checked_base_url
 
@@ -28,7 +29,6 @@ _ENDED = {
     130: "interrupted",
 }  # fmt: skip
 
-_TRIES = 3
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _URL = re.compile(r"https?://[A-Za-z0-9.:-]+(/[A-Za-z0-9._~/-]*)?")
 _FINGERPRINT = re.compile(r" fingerprint=(sha256:[0-9a-f]{64}) ")
@@ -139,14 +139,7 @@ def indented(detail: str) -> str:
 
 def find_note(gitlab: GitLab, number: int, name: str, author: str) -> tuple[int, Comment] | None:
     """Our note of a merge request: its id and what it says. The first, should there be several."""
-    for each in gitlab.notes(number):
-        user = each.get("author")
-        if not isinstance(user, dict) or user.get("username") != author:
-            continue
-        found = parse(str(each.get("body") or ""), name)
-        if found is not None:
-            return int(each["id"]), found
-    return None
+    return find_ours(gitlab.notes(number), name, author, ("author", "username"))
 
 
 def put_note(gitlab: GitLab, number: int, name: str, author: str, change: Callable[[Comment], Comment]) -> str:
@@ -155,22 +148,14 @@ def put_note(gitlab: GitLab, number: int, name: str, author: str, change: Callab
     Raises:
         ForgeError: it could not be found, or not written.
     """
-    for attempt in range(1, _TRIES + 1):
-        found = find_note(gitlab, number, name, author)
-        note = change(Comment(name) if found is None else found[1])
-        text = note.text(LONGEST, "GitLab")
-        if found is not None:
-            gitlab.update_note(number, found[0], text)
-            return "updated"
-        try:
-            gitlab.create_note(number, text)
-        except ForgeError as failed:
-            # It may be there all the same: looked for again, so that there are never two.
-            if not failed.may_have_happened or attempt == _TRIES:
-                raise
-            continue
+    found, _ = find_or_create(
+        lambda: find_note(gitlab, number, name, author),
+        lambda: gitlab.create_note(number, change(Comment(name)).text(LONGEST, "GitLab")),
+    )
+    if found is None:
         return "created"
-    raise AssertionError("the last attempt returns or raises")
+    gitlab.update_note(number, found[0], change(found[1]).text(LONGEST, "GitLab"))
+    return "updated"
 
 
 def _commit(text: str) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from reconciler.errors import ForgeError
 from reconciler.forge import issue as issues
-from reconciler.forge.comment import Comment, parse
+from reconciler.forge.comment import Comment
 from reconciler.forge.github import GitHub
+from reconciler.forge.once import find_or_create, find_ours, is_by
 from reconciler.forge.outcome import Outcome
 
-_TRIES = 3
+_WHO = ("user", "login")
 
 
 def moment(at: datetime) -> str:
@@ -22,13 +22,7 @@ def moment(at: datetime) -> str:
 
 def find_comment(github: GitHub, number: int, name: str, author: str) -> tuple[int, Comment] | None:
     """Our comment of a pull request: its number and what it says. The first, should there be several."""
-    for each in github.comments(number):
-        if not _is_by(each, author):
-            continue
-        found = parse(str(each.get("body") or ""), name)
-        if found is not None:
-            return int(each["id"]), found
-    return None
+    return find_ours(github.comments(number), name, author, _WHO)
 
 
 def put_comment(github: GitHub, number: int, name: str, author: str, change: Callable[[Comment], Comment]) -> str:
@@ -37,22 +31,14 @@ def put_comment(github: GitHub, number: int, name: str, author: str, change: Cal
     Raises:
         ForgeError: it could not be found, or not written.
     """
-    for attempt in range(1, _TRIES + 1):
-        found = find_comment(github, number, name, author)
-        comment = change(Comment(name) if found is None else found[1])
-        text = comment.text()
-        if found is not None:
-            github.update_comment(found[0], text)
-            return "updated"
-        try:
-            github.create_comment(number, text)
-        except ForgeError as failed:
-            # It may be there all the same: looked for again, so that there are never two.
-            if not failed.may_have_happened or attempt == _TRIES:
-                raise
-            continue
+    found, _ = find_or_create(
+        lambda: find_comment(github, number, name, author),
+        lambda: github.create_comment(number, change(Comment(name)).text()),
+    )
+    if found is None:
         return "created"
-    raise AssertionError("the last attempt returns or raises")
+    github.update_comment(found[0], change(found[1]).text())
+    return "updated"
 
 
 def put_issue(github: GitHub, outcome: Outcome, *, name: str, author: str, at: datetime, run_url: str) -> str:
@@ -65,24 +51,19 @@ def put_issue(github: GitHub, outcome: Outcome, *, name: str, author: str, at: d
     """
     count = outcome.count("reappeared")
     when = moment(at)
-    for attempt in range(1, _TRIES + 1):
-        found = _find_issue(github, name, author)
-        if not count:
-            return _close(github, found, outcome, when, run_url)
-        title, text = issues.title(count), issues.body(outcome, name=name, at=when, run_url=run_url)
-        if found is None:
-            try:
-                return f"opened issue #{github.create_issue(title, text)}"
-            except ForgeError as failed:
-                if not failed.may_have_happened or attempt == _TRIES:
-                    raise
-                continue
-        number = int(found["number"])
-        github.update_issue(number, title=title, body=text)
-        if str(found.get("title", "")) != title:
-            github.create_comment(number, f"Now {count:,} ids ({when}). The list above is updated.")
-        return f"updated issue #{number}"
-    raise AssertionError("the last attempt returns or raises")
+    if not count:
+        return _close(github, _find_issue(github, name, author), outcome, when, run_url)
+    title, text = issues.title(count), issues.body(outcome, name=name, at=when, run_url=run_url)
+    found, opened = find_or_create(
+        lambda: _find_issue(github, name, author), lambda: github.create_issue(title, text)
+    )
+    if found is None:
+        return f"opened issue #{opened}"
+    number = int(found["number"])
+    github.update_issue(number, title=title, body=text)
+    if str(found.get("title", "")) != title:
+        github.create_comment(number, f"Now {count:,} ids ({when}). The list above is updated.")
+    return f"updated issue #{number}"
 
 
 def _close(github: GitHub, found: dict[str, Any] | None, outcome: Outcome, when: str, run_url: str) -> str:
@@ -101,11 +82,6 @@ def _find_issue(github: GitHub, name: str, author: str) -> dict[str, Any] | None
     first = issues.marker(name)
     for each in github.open_issues(author):
         lines = str(each.get("body") or "").splitlines()
-        if lines and lines[0].strip() == first and _is_by(each, author):
+        if lines and lines[0].strip() == first and is_by(each, author, _WHO):
             return each
     return None
-
-
-def _is_by(item: dict[str, Any], author: str) -> bool:
-    user = item.get("user")
-    return isinstance(user, dict) and user.get("login") == author

@@ -65,6 +65,7 @@ def test_a_refusal_says_what_it_means_and_what_to_do_and_is_not_tried_again(forg
         (429, {"retry-after": "7"}, 7),
         (403, {"retry-after": "9"}, 9),
         (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "{soon}"}, 30),
+        (429, {"x-ratelimit-reset": "\xb2"}, 1),
         (502, {}, 1),
     ],
 )

@@ -90,7 +90,10 @@ def test_every_shape_in_which_gitlab_says_why_is_read(server, gitlab, body, said
     assert refused.value.message.endswith(f": {said}")
 
 
-@pytest.mark.parametrize("body", [b"Retry later\n", b"[]", b'{"message": null}', b"[" * 100_000, b"\xff"])
+NESTED = b'{"message": ' + b'{"a": ' * 500 + b"1" + b"}" * 501
+
+
+@pytest.mark.parametrize("body", [b"Retry later\n", b"[]", b'{"message": null}', b"[" * 100_000, NESTED, b"\xff"])
 def test_a_refusal_that_says_nothing_is_still_told(server, gitlab, body):
     server.fault("POST", "notes", status=400, body=body)
     with pytest.raises(ForgeError) as refused:
