@@ -105,7 +105,7 @@ def comment(
     from reconciler.cli.showing import read_whole  # noqa: PLC0415 - as above
     from reconciler.clock import SystemClock  # noqa: PLC0415 - `--help` needs none of this
     from reconciler.forge.comment import PlanMade, Status  # noqa: PLC0415 - as above
-    from reconciler.forge.posting import moment, put_comment  # noqa: PLC0415 - as above
+    from reconciler.forge.posting import moment, put_comment, put_plan  # noqa: PLC0415 - as above
 
     if (planfile is None) != (markdown is None):
         raise click.UsageError("--plan and --markdown go together")
@@ -116,23 +116,27 @@ def comment(
     where = _surroundings()
     asked = where.pull_request(number)
     now = moment(SystemClock().now())
-    made, text = None, ""
+    fingerprint, text = "", ""
     above = "" if introduced is None else read_text(introduced)
     if planfile is not None and markdown is not None:
         plan = read_whole(planfile).plan
         # What could not be planned whole cannot be approved: it is shown, not remembered.
-        made = PlanMade(now, where.head, plan.fingerprint) if where.head and not plan.errored else None
+        fingerprint = plan.fingerprint if where.head and not plan.errored else ""
         text = read_text(markdown)
     told: Status | None = None
     if state is not None:
         told = Status(state, now, where.run_url, "" if detail is None else read_text(detail))
 
     def change(before: Comment) -> Comment:
-        after = before.planned(made, text, above) if text else before
+        after = before.planned(text, above) if text else before
         return after if told is None else replace(after, status=told)
 
     with _github(where) as github:
-        done = put_comment(github, asked, name, author or github.login(), change)
+        place = (github, asked, name, author or github.login(), change)
+        if fingerprint:
+            done = put_plan(*place, remember=lambda seen: PlanMade(seen or now, where.head, fingerprint))
+        else:
+            done = put_comment(*place)
     output.tell(f"The comment on #{asked} was {done}.")
     return ExitCode.DONE
 

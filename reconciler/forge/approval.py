@@ -83,7 +83,8 @@ def approved_plan(comment: Comment | None, approval: Approval) -> PlanMade:
         PlanStale: there was none of that commit then.
     """
     plans = () if comment is None else comment.plans
-    seen = [each for each in plans if each.commit == approval.commit and each.at <= approval.at]
+    # Whole seconds: what came in the same one may have come after it.
+    seen = [each for each in plans if each.commit == approval.commit and each.at < approval.at]
     if not seen:
         raise PlanStale(
             f"no plan of {approval.commit[:12]} was there when it was approved ({approval.at}, {approval.who})",

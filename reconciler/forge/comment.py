@@ -44,7 +44,7 @@ _LONGEST_DETAIL = 4_000
 
 @dataclass(frozen=True, slots=True)
 class PlanMade:
-    """`commit` was planned at `at` (RFC 3339, UTC, whole seconds) with this fingerprint."""
+    """The plan of `commit` with this fingerprint could be seen from `at` on (RFC 3339, UTC, whole seconds)."""
 
     at: str
     commit: str
@@ -99,11 +99,14 @@ class Comment:
     status: Status | None = None
     plan: str = field(default="", repr=False)
 
-    def planned(self, made: PlanMade | None, markdown: str, introduced: str = "") -> Comment:
+    def remembering(self, made: PlanMade) -> Comment:
+        """With `made` in the record; only the latest stay there."""
+        return replace(self, plans=(*self.plans, made)[-_KEPT:])
+
+    def planned(self, markdown: str, introduced: str = "") -> Comment:
         """With a new plan; an older status is of an older plan.
 
         Args:
-            made: what is remembered of it; None = nothing.
             markdown: its Markdown, which begins with its marker.
             introduced: Markdown to stand above it.
 
@@ -117,9 +120,8 @@ class Comment:
                 "the Markdown is not that of a plan: its first line is not the marker",
                 hint="Make it with `reconciler show PLANFILE --format markdown`.",
             )
-        plans = self.plans if made is None else (*self.plans, made)[-_KEPT:]
         shown = f"{introduced}\n{rest}".strip("\n")
-        return replace(self, marker=marker, plans=plans, status=None, plan=shown)
+        return replace(self, marker=marker, status=None, plan=shown)
 
     def text(self, longest: int = LONGEST, forge: str = "GitHub") -> str:
         """As it is posted on `forge`, which takes `longest` characters.

@@ -129,19 +129,25 @@ class GitHub:
             Asked("GET", path, what=f"list the comments of #{number}", permission="pull-requests")
         )
 
-    def create_comment(self, number: int, body: str) -> None:
-        """Add a comment to a pull request or an issue. Never sent twice: an unknown outcome is raised."""
+    def create_comment(self, number: int, body: str) -> str:
+        """Add a comment to a pull request or an issue. Never sent twice: an unknown outcome is raised.
+
+        Returns:
+            when it was there, by GitHub's own clock (RFC 3339); "" when GitHub does not say.
+        """
         path = f"{self._repo}/issues/{number}/comments"
-        self._requests.call(
+        answer = self._requests.call(
             Asked("POST", path, body={"body": body}, what=f"comment on #{number}", permission="pull-requests")
         )
+        return _written_at(answer)
 
-    def update_comment(self, comment: int, body: str) -> None:
-        """Replace the text of a comment."""
+    def update_comment(self, comment: int, body: str) -> str:
+        """Replace the text of a comment. Returns as `create_comment`."""
         path = f"{self._repo}/issues/comments/{comment}"
-        self._requests.call(
+        answer = self._requests.call(
             Asked("PATCH", path, body={"body": body}, what=f"update comment {comment}", permission="pull-requests")
         )
+        return _written_at(answer)
 
     def open_issues(self, author: str) -> Iterator[dict[str, Any]]:
         """The open issues by `author`, the oldest first; pull requests are not among them."""
@@ -254,3 +260,8 @@ def _only_member(data: bytes, name: str) -> bytes:
                 return file.read(_LARGEST_ARTIFACT)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, RecursionError, EOFError):
         raise ForgeError(f"the artifact {name} does not hold a plan") from None
+
+
+def _written_at(answer: httpx.Response) -> str:
+    said = answer.json() if answer.content else {}
+    return str(said.get("updated_at") or "") if isinstance(said, dict) else ""

@@ -119,13 +119,13 @@ def merged(found: Iterable[Mapping[str, Any]], commit: str, branch: str) -> int 
 
 def planned(before: Comment, markdown: str, *, after_merge: bool) -> Comment:
     """With a new plan. After the merge, a plan that is not the one that stood here is said to be another."""
-    after = before.planned(None, markdown)
+    after = before.planned(markdown)
     was, now = _FINGERPRINT.search(before.marker), _FINGERPRINT.search(after.marker)
     if not after_merge or was is None or (now is not None and was[1] == now[1]):
         return after
     told = f"**Planned again after the merge, and it is not the plan that stood here before** ({code(was[1])})."
     lines = [after.marker, "", *alert("WARNING", [told]), "", after.plan]
-    return before.planned(None, "\n".join(lines))
+    return before.planned("\n".join(lines))
 
 
 def indented(detail: str) -> str:

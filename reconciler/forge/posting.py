@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.forge import issue as issues
-from reconciler.forge.comment import Comment
+from reconciler.forge.comment import Comment, PlanMade
 from reconciler.forge.github import GitHub
 from reconciler.forge.once import find_or_create, find_ours, is_by
 from reconciler.forge.outcome import Outcome
@@ -31,14 +31,51 @@ def put_comment(github: GitHub, number: int, name: str, author: str, change: Cal
     Raises:
         ForgeError: it could not be found, or not written.
     """
-    found, _ = find_or_create(
+    return _put(github, number, name, author, change)[0]
+
+
+def put_plan(
+    github: GitHub,
+    number: int,
+    name: str,
+    author: str,
+    change: Callable[[Comment], Comment],
+    *,
+    remember: Callable[[str], PlanMade],
+) -> str:
+    """As `put_comment` with a new plan; then, once it is there to be seen, remember it as of that moment.
+
+    An approval that was given while the comment was still being written is none of this plan: the moment is that
+    of the forge's clock, which is also the clock of approvals. Where another plan stands there by then, nothing is
+    remembered.
+
+    Args:
+        change: shows the plan.
+        remember: what to remember, by when it could be seen (RFC 3339; "" when the forge does not say).
+    """
+    shown: list[str] = []
+
+    def show(before: Comment) -> Comment:
+        after = change(before)
+        shown[:] = [after.marker]
+        return after
+
+    done, at = _put(github, number, name, author, show)
+    made = remember(at)
+    _put(github, number, name, author, lambda now: now.remembering(made) if [now.marker] == shown else now)
+    return done
+
+
+def _put(
+    github: GitHub, number: int, name: str, author: str, change: Callable[[Comment], Comment]
+) -> tuple[str, str]:
+    found, at = find_or_create(
         lambda: find_comment(github, number, name, author),
         lambda: github.create_comment(number, change(Comment(name)).text()),
     )
     if found is None:
-        return "created"
-    github.update_comment(found[0], change(found[1]).text())
-    return "updated"
+        return "created", at or ""
+    return "updated", github.update_comment(found[0], change(found[1]).text())
 
 
 def put_issue(github: GitHub, outcome: Outcome, *, name: str, author: str, at: datetime, run_url: str) -> str:

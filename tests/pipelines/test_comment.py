@@ -15,10 +15,11 @@ import pytest
 from reconciler.cli.app import run
 from reconciler.cli.noting import STATES as CHOICES
 from reconciler.clock import ManualClock
-from reconciler.errors import ForgeError
+from reconciler.errors import ForgeError, PlanStale
+from reconciler.forge.approval import Approval, approved_plan
 from reconciler.forge.comment import LONGEST, STATES, Comment, PlanMade, Status, parse
 from reconciler.forge.github import GitHub
-from reconciler.forge.posting import put_comment
+from reconciler.forge.posting import find_comment, put_comment, put_plan
 from support.forge import BOT, REPOSITORY, Forge, Token
 
 FINGERPRINT = "sha256:" + "5" * 64
@@ -35,7 +36,7 @@ def github(forge: Forge) -> Any:
 
 
 def plan(comment: Comment) -> Comment:
-    return comment.planned(MADE, MARKDOWN)
+    return comment.planned(MARKDOWN).remembering(MADE)
 
 
 def put(github: GitHub, change: Callable[[Comment], Comment] = plan, name: str = "") -> str:
@@ -78,22 +79,22 @@ def test_a_new_plan_takes_away_what_became_of_the_old_one():
 def test_only_the_latest_plans_are_remembered_so_that_the_record_cannot_outgrow_the_comment():
     comment = Comment()
     for number in range(100):
-        comment = comment.planned(replace(MADE, commit=f"{number:040x}"), MARKDOWN)
+        comment = comment.planned(MARKDOWN).remembering(replace(MADE, commit=f"{number:040x}"))
     assert [each.commit for each in comment.plans] == [f"{number:040x}" for number in range(80, 100)]
-    filled = comment.planned(MADE, f"{MARKER}\n{'x' * 50_000}")
+    filled = comment.planned(f"{MARKER}\n{'x' * 50_000}").remembering(MADE)
     detail = "`" * 200 + "y" * 100_000
     assert len(replace(filled, status=Status("failed", MADE.at, "", detail)).text()) < LONGEST
 
 
 def test_a_comment_that_the_forge_would_refuse_is_refused_here_and_says_how_to_make_it_smaller():
     with pytest.raises(ForgeError, match="GitHub takes 65,536") as long:
-        Comment().planned(MADE, f"{MARKER}\n{'x' * 66_000}").text()
+        Comment().planned(f"{MARKER}\n{'x' * 66_000}").text()
     assert "--max-bytes" in long.value.hint
 
 
 def test_markdown_that_is_no_plan_is_refused():
     with pytest.raises(ForgeError, match="not that of a plan"):
-        Comment().planned(MADE, "# hello\n")
+        Comment().planned("# hello\n")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_an_address_that_is_none_is_not_made_a_link():
 
 
 def test_the_record_cannot_end_the_html_comment_it_stands_in():
-    text = replace(Comment(), name="x").planned(replace(MADE, commit="a" * 40), MARKDOWN)
+    text = replace(Comment(), name="x").planned(MARKDOWN).remembering(replace(MADE, commit="a" * 40))
     hostile = replace(text, status=Status("applied", "--> <b>", "--><script>")).text()
     line = hostile.splitlines()[1]
     assert line.count("-->") == 1
@@ -293,3 +294,44 @@ def test_a_token_that_may_only_read_is_told_which_permission_is_missing(forge, s
 
 def test_the_command_line_knows_every_state():
     assert set(CHOICES) == set(STATES)
+
+
+# What was planned is remembered once it can be seen.
+
+
+def remembered(github: GitHub) -> tuple[PlanMade, ...]:
+    found = find_comment(github, 7, "", BOT)
+    assert found is not None
+    return found[1].plans
+
+
+def shown(comment: Comment) -> Comment:
+    return comment.planned(MARKDOWN)
+
+
+def test_a_plan_is_remembered_from_when_it_stood_there_by_the_forges_clock(forge, github):
+    assert put_plan(github, 7, "", BOT, shown, remember=lambda at: replace(MADE, at=at)) == "created"
+    first, second = (each for each in forge.requests if each.method in ("POST", "PATCH"))
+    assert "sha256" not in first.body["body"].partition("record")[2].partition("-->")[0]
+    (made,) = remembered(github)
+    assert made.at in second.body["body"]
+    forge.approve(7)
+    assert made.at < forge.reviews[7][0]["submitted_at"]
+
+
+def test_what_was_approved_before_the_comment_was_there_is_not_this_plan(forge, github):
+    forge.approve(7)  # while the comment is still being written, however long that takes
+    put_plan(github, 7, "", BOT, shown, remember=lambda at: replace(MADE, at=at))
+    given = Approval(forge.reviews[7][0]["submitted_at"], MADE.commit, "bob")
+    with pytest.raises(PlanStale):
+        approved_plan(Comment(plans=remembered(github)), given)
+
+
+def test_a_plan_that_another_has_replaced_by_then_is_not_remembered(forge, github):
+    def replaced(at: str) -> PlanMade:
+        (comment,) = forge.comments_of(7)
+        comment["body"] = comment["body"].replace(FINGERPRINT, "sha256:" + "0" * 64)
+        return replace(MADE, at=at)
+
+    put_plan(github, 7, "", BOT, shown, remember=replaced)
+    assert remembered(github) == ()

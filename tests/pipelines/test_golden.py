@@ -35,7 +35,7 @@ STALE = """Error: the plan is not the approved one: expected sha256:4…, this i
     ],
 )
 def test_the_comment(state, detail, golden):
-    comment = Comment().planned(PlanMade("2026-11-27T02:00:00Z", "a" * 40, FINGERPRINT), PLAN)
+    comment = Comment().planned(PLAN).remembering(PlanMade("2026-11-27T02:00:00Z", "a" * 40, FINGERPRINT))
     golden(f"comment.{state}.md", replace(comment, status=Status(state, AT, RUN, detail)).text())
 
 

@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -80,6 +80,7 @@ class Forge:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self._last = datetime.min.replace(tzinfo=UTC)
         self._ids = 1000
         self._lock = threading.Lock()
         forge = self
@@ -107,7 +108,9 @@ class Forge:
         return next(iter(self.tokens))
 
     def stamp(self) -> str:
-        return self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        """Whole seconds, each time a later one: what happens one after the other can be told apart."""
+        self._last = max(self.now(), self._last + timedelta(seconds=1))
+        return self._last.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def open_pull_request(self, number: int, head: str, *, author: str = "alice", base: str = "main") -> None:
         self.pull_requests[number] = {
@@ -132,7 +135,9 @@ class Forge:
         self.commits.setdefault(commit, []).append(number)
 
     def say(self, number: int, who: str, body: str) -> dict[str, Any]:
-        comment = {"id": self._id(), "issue": number, "user": {"login": who}, "body": body}
+        comment = {
+            "id": self._id(), "issue": number, "user": {"login": who}, "body": body, "updated_at": self.stamp(),
+        }  # fmt: skip
         self.comments.append(comment)
         return comment
 
@@ -222,7 +227,7 @@ class Forge:
             return 404, {"message": "Not Found"}
         if refused := _too_long(request.body):
             return refused
-        found["body"] = request.body["body"]
+        found |= {"body": request.body["body"], "updated_at": self.stamp()}
         return 200, found
 
     def _list_issues(self, request: Request, _: Token) -> Any:
