@@ -219,7 +219,7 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch, fake_s3
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(UsageError) as missing:
         open_store("s3://bucket/log", environment=fake_s3.env())
-    assert "[s3]" in missing.value.hint
+    assert missing.value.hint == "pip install 'obstore>=0.8'"
 
 
 def test_without_credentials_nobody_is_asked_for_a_role(monkeypatch):

@@ -8,6 +8,7 @@ beyond a position that reads as free.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,6 +31,10 @@ WIDTH = 32
 
 #: Seconds: to connect, and for a whole request.
 _CONNECT_TIMEOUT, _TIMEOUT = 5, 20
+
+#: Seconds before each further look at a frame that reads as free although a later one is there: some stores show
+#: an object late, and nobody should be told of damage that is gone a moment later.
+_LOOKS = (0.0, 0.05, 0.1, 0.2)
 
 #: Where the library finds credentials by itself.
 _ROLES = (
@@ -84,14 +89,15 @@ class S3Store(Store):
         more = more or self._known >= position or (after == 0 and self._any_beyond(position))
         if not more:
             return None
-        line = self._fetch(position)
-        if line is None:
-            raise StateDamaged(
-                f"frame {position} is missing from {self.url}, but later ones are there",
-                hint="if a `state migrate` to here was interrupted, run it again; else an object was deleted: "
-                "restore it, and let no lifecycle rule or person delete objects there",
-            )
-        return line
+        for pause in _LOOKS:
+            time.sleep(pause)
+            if (line := self._fetch(position)) is not None:
+                return line
+        raise StateDamaged(
+            f"frame {position} is missing from {self.url}, but later ones are there",
+            hint="if a `state migrate` to here was interrupted, run it again; else an object was deleted: "
+            "restore it, and let no lifecycle rule or person delete objects there",
+        )
 
     def exists(self) -> bool:
         return self._fetch(1) is not None
