@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import eq
@@ -22,8 +23,8 @@ SEPARATOR: Final = b"\xff"
 #: of them taken apart stay in the processor's cache.
 CHUNK_BYTES: Final = 131_072
 
-#: Bytes that all chunks of a process hold in memory before the next ones go to the scratch file.
-SCRATCH_ABOVE = 96 * 1_048_576
+#: Bytes of ids that a process holds in memory before the next ones go to the scratch file.
+SCRATCH_ABOVE = 24 * 1_048_576
 
 #: Ids joined at once.
 _IDS_AT_ONCE: Final = 2048
@@ -64,7 +65,46 @@ class _Scratch:
 _scratch = _Scratch()
 
 
-class Chunk:
+class _Kept:
+    """Bytes that do not change: in memory, or in the scratch file once much is in memory.
+
+    Attributes:
+        size: how many.
+    """
+
+    __slots__ = ("_bytes", "_place", "size")
+
+    def __init__(self, data: bytes) -> None:
+        self.size = len(data)
+        self._place = _scratch.keep(data) if _scratch.held + self.size > SCRATCH_ABOVE else None
+        self._bytes = data if self._place is None else None
+        if self._bytes is not None:
+            _scratch.held += self.size  # threads may miss one another here: it is a bound for memory, not a count
+
+    def __del__(self) -> None:
+        if getattr(self, "_bytes", None) is not None:
+            _scratch.held -= self.size
+
+    def read(self, start: int, size: int) -> bytes:
+        """`size` bytes from `start` on.
+
+        Raises:
+            OSError: the scratch file does not give back what was written.
+        """
+        if self._place is None:
+            return (self._bytes or b"")[start : start + size]
+        file, at = self._place
+        data = os.pread(file.fileno(), size, at + start)
+        if len(data) != size:
+            # Never fewer ids without a word: those of a keep would be deleted.
+            raise OSError(_CUT)
+        return data
+
+
+_CUT: Final = "the scratch file of ids was cut short or overwritten"
+
+
+class Chunk(_Kept):
     """Some ids in order; at least one.
 
     Attributes:
@@ -74,22 +114,14 @@ class Chunk:
         last: the greatest.
     """
 
-    __slots__ = ("_block", "_place", "count", "first", "last", "size")
+    __slots__ = ("count", "first", "last")
 
     def __init__(self, block: bytes, count: int) -> None:
+        super().__init__(block)
         self.count = count
-        self.size = len(block)
         end = block.find(SEPARATOR)
         self.first = block if end < 0 else block[:end]
         self.last = block[block.rfind(SEPARATOR) + 1 :]
-        self._place = _scratch.keep(block) if _scratch.held + self.size > SCRATCH_ABOVE else None
-        self._block = block if self._place is None else None
-        if self._block is not None:
-            _scratch.held += self.size  # threads may miss one another here: it is a bound for memory, not a count
-
-    def __del__(self) -> None:
-        if getattr(self, "_block", None) is not None:
-            _scratch.held -= self.size
 
     def block(self) -> bytes:
         """Its ids, joined.
@@ -97,13 +129,9 @@ class Chunk:
         Raises:
             OSError: the scratch file does not give back what was written.
         """
-        if self._place is None:
-            return self._block or b""
-        file, at = self._place
-        block = os.pread(file.fileno(), self.size, at)
-        if len(block) != self.size or not (block.startswith(self.first) and block.endswith(self.last)):
-            # Never fewer ids without a word: those of a keep would be deleted.
-            raise OSError("the scratch file of ids was cut short or overwritten")
+        block = self.read(0, self.size)
+        if not (block.startswith(self.first) and block.endswith(self.last)):
+            raise OSError(_CUT)
         return block
 
     def ids(self) -> list[bytes]:
@@ -185,38 +213,84 @@ class ChunkWriter:
         self._size = 0
         self._count = 0
 
-    def add(self, piece: Piece) -> None:
-        """Add a piece. A large chunk is shared, small ones are put together."""
+    def add(self, piece: Piece) -> int:
+        """Add a piece: how many ids it has. A large chunk is shared, small ones are put together."""
         if isinstance(piece, Chunk):
             if piece.size * 2 < CHUNK_BYTES:
-                self._join(piece.block(), piece.count)
-            else:
-                self._flush()
-                self._chunks.append(piece)
-        elif isinstance(piece, bytes):
-            self._join(piece, count_of(piece))
-        else:
-            for start in range(0, len(piece), _IDS_AT_ONCE):
-                some = piece[start : start + _IDS_AT_ONCE]
-                self._join(SEPARATOR.join(some), len(some))
+                return self._join(piece.block(), piece.count)
+            self._flush()
+            self._chunks.append(piece)
+            return piece.count
+        if isinstance(piece, bytes):
+            return self._join(piece, count_of(piece))
+        for start in range(0, len(piece), _IDS_AT_ONCE):
+            some = piece[start : start + _IDS_AT_ONCE]
+            self._join(SEPARATOR.join(some), len(some))
+        return len(piece)
 
     def done(self) -> tuple[Chunk, ...]:
         """The chunks of everything."""
         self._flush()
         return tuple(self._chunks)
 
-    def _join(self, block: bytes, count: int) -> None:
+    def _join(self, block: bytes, count: int) -> int:
         if count:
             self._parts.append(block)
             self._size += len(block)
             self._count += count
             if self._size >= CHUNK_BYTES:
                 self._flush()
+        return count
 
     def _flush(self) -> None:
         if self._parts:
             self._chunks.append(Chunk(SEPARATOR.join(self._parts), self._count))
             self._parts, self._size, self._count = [], 0, 0
+
+
+class Pages:
+    """Blocks of ids one after another, in any order: what is only added to, and read at a place that is known.
+
+    Attributes:
+        size: bytes of everything added; the place of what is added next.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._starts: list[int] = []
+        self._pages: list[_Kept] = []
+        self._page = bytearray()
+
+    def add(self, block: bytes) -> int:
+        """Add `block`: its place."""
+        place = self.size
+        self._page += block
+        self.size += len(block)
+        return place
+
+    def cut(self, size: int) -> None:
+        """Take back what was added since everything was `size` bytes, if it was not settled."""
+        del self._page[len(self._page) - (self.size - size) :]
+        self.size = size
+
+    def settle(self) -> None:
+        """What was added stays."""
+        if len(self._page) >= CHUNK_BYTES:
+            self._starts.append(self.size - len(self._page))
+            self._pages.append(_Kept(bytes(self._page)))
+            self._page = bytearray()
+
+    def read(self, place: int, size: int) -> bytes:
+        """`size` bytes from `place` on, which were added at once.
+
+        Raises:
+            OSError: the scratch file does not give back what was written.
+        """
+        settled = self.size - len(self._page)
+        if place >= settled:
+            return bytes(self._page[place - settled : place - settled + size])
+        number = bisect_right(self._starts, place) - 1
+        return self._pages[number].read(place - self._starts[number], size)
 
 
 class _Cursor:

@@ -22,6 +22,7 @@ from reconciler.model.chunks import (
     Chunk,
     ChunkWriter,
     Piece,
+    count_of,
     holds_at,
     lower_bound,
     merged,
@@ -68,6 +69,11 @@ class IdSet:
     def of_raw(cls, ids: list[bytes]) -> IdSet:
         """As `of`, of ids that are UTF-8 already. The list is sorted in place."""
         return cls._written([unique(ids)])
+
+    @classmethod
+    def of_block(cls, block: bytes) -> IdSet:
+        """The set of ids that are UTF-8, in order, each once, and joined by 0xFF already."""
+        return cls._written([block])
 
     @classmethod
     def union(cls, sets: Iterable[IdSet]) -> IdSet:
@@ -244,6 +250,10 @@ class IdSet:
             found[_at(block, block.rfind(SEPARATOR, 0, inside + 1) + 1)] = None
         return list(found)
 
+    def blocks(self) -> Iterator[bytes]:
+        """Its ids as UTF-8 joined by 0xFF, some hundred kilobytes at a time, in order."""
+        return (chunk.block() for chunk in self._chunks)
+
     def chunks(self, size: int) -> Iterator[list[str]]:
         """Lists of at most `size` ids, in order; all but the last are full."""
         ids = iter(self)
@@ -363,10 +373,24 @@ class IdSetBuilder:
             self._ordered.add(ids)
             self._greatest = ids[-1]
             return
-        self._blocks.append(SEPARATOR.join(ids))
-        self._size += len(self._blocks[-1])
+        self._gather(SEPARATOR.join(ids))
+
+    def _gather(self, block: bytes) -> None:
+        """Keep what is not in order, and sort it once there is much."""
+        self._blocks.append(block)
+        self._size += len(block)
         if self._size >= _RUN_BYTES:
             self._sort()
+
+    def extend_block(self, block: bytes) -> None:
+        """Add ids that are UTF-8, in order, each once, and joined by 0xFF already."""
+        end = block.find(SEPARATOR)
+        if not self._size and (block if end < 0 else block[:end]) > self._greatest:
+            self.added += self._ordered.add(block)
+            self._greatest = block[block.rfind(SEPARATOR) + 1 :]
+        else:
+            self.added += count_of(block)
+            self._gather(block)
 
     def build(self) -> IdSet:
         """The set of everything added. The builder can go on afterwards."""
@@ -377,7 +401,7 @@ class IdSetBuilder:
         return made
 
     def _sort(self) -> None:
-        if self._blocks:
+        if self._size:
             ids = SEPARATOR.join(self._blocks).split(SEPARATOR)
             self._blocks, self._size = [], 0
             writer = ChunkWriter()

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from reconciler.clock import parse_timestamp
+from reconciler.model.batches import BatchRecord
 from reconciler.model.desired import declaration_document
 from reconciler.model.idset import IdSet
+from reconciler.model.status import REJECTED, Status
 from reconciler.model.target import Target
 
-
-class Status(StrEnum):
-    """Life of a tombstone.
-
-    UNRESOLVED: an intent is recorded, no answer. ACCEPTED: the service gave a mutation id.
-    PROCESSED: the service applied that mutation. VERIFIED: a read after that found the id missing.
-    REAPPEARED: a later read found it present. RELEASED: no longer declared; history.
-    """
-
-    UNRESOLVED = "unresolved"
-    ACCEPTED = "accepted"
-    PROCESSED = "processed"
-    VERIFIED = "verified"
-    REAPPEARED = "reappeared"
-    RELEASED = "released"
-
-
-#: A batch the service answered with a definite no: nothing was deleted, no tombstone comes of it.
-REJECTED = "rejected"
+__all__ = [
+    "REJECTED",
+    "BatchRecord",
+    "DeclarationRecord",
+    "Held",
+    "IgnoredLimits",
+    "Names",
+    "PrefixPromise",
+    "Projection",
+    "RunRecord",
+    "Status",
+    "TargetRecord",
+    "place",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,47 +93,6 @@ class DeclarationRecord:
         return declaration_document(self.reason, self.until, self.sources, prefixes)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRecord:
-    """One batch of the log.
-
-    Attributes:
-        number: unique in the log.
-        target: number of the target.
-        run: the run that sent it.
-        declared: (numbers of declarations, ids): which declarations each id came from.
-        intent: place of the intent in the log, a number that grows along the log (see `place`).
-        submitted_at: RFC 3339, when the intent was recorded.
-        accepted: place of the acceptance, None while there is none.
-        mutation_id: as the service gave it, None while there is none.
-        attempts: requests made for it that the log knows of.
-        status: a Status, or REJECTED.
-        settled_at: RFC 3339 of the last change of status.
-        unknown: an attempt ended without a usable answer; the service may hold a mutation nobody knows.
-        accepted_at: RFC 3339 of the acceptance frame; None while there is none.
-    """
-
-    number: int
-    target: int
-    run: str
-    declared: tuple[tuple[tuple[int, ...], IdSet], ...]
-    intent: int
-    submitted_at: str
-    accepted: int | None = None
-    mutation_id: str | None = None
-    attempts: int = 0
-    status: str = Status.UNRESOLVED
-    settled_at: str = ""
-    unknown: bool = False
-    accepted_at: str | None = None
-    processed_at: str | None = None
-
-    @property
-    def ids(self) -> IdSet:
-        """All ids of the batch."""
-        return IdSet.union(ids for _, ids in self.declared)
-
-
 @dataclass(frozen=True)
 class TargetRecord:
     """One target of the log.
@@ -155,7 +110,7 @@ class TargetRecord:
     target: Target
     created_on: str | None = None
     closed: bool = False
-    batches: tuple[BatchRecord, ...] = ()
+    batches: Sequence[BatchRecord] = ()
     by_status: Mapping[Status, IdSet] = field(default_factory=dict)
     by_declaration: tuple[tuple[tuple[int, ...], IdSet], ...] = ()
     releases: tuple[tuple[str, IdSet], ...] = ()

@@ -25,14 +25,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, ClassVar
 
 from reconciler.errors import StateDamaged
-from reconciler.model.idset import IdSet
+from reconciler.model.idset import IdSet, IdSetBuilder
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (
-    REJECTED,
-    BatchRecord,
     DeclarationRecord,
     Names,
     RunRecord,
@@ -41,13 +40,10 @@ from reconciler.model.tombstones import (
     place,
 )
 from reconciler.state import events as ev
+from reconciler.state.batchtable import BatchTable
 from reconciler.state.frames import Frame
-from reconciler.state.statuses import Change, Declared, Ledger, Note, Shadow
+from reconciler.state.statuses import Change, Ledger, Note, Shadow
 from reconciler.state.tables import Refused, Tables
-
-#: What an event of a whole batch may not take back: a batch of a higher rank.
-_RANK: dict[str, int] = {Status.PROCESSED: 1, Status.VERIFIED: 2, Status.RELEASED: 3}
-
 
 class Fold(Tables):
     """The state as far as it has been read. Not for several threads at once."""
@@ -88,7 +84,7 @@ class Fold(Tables):
             raise
         self._count_requests(frame)
         self._touch_run(frame)
-        self._top = replace(self._top, position=frame.position, head=frame.hash)
+        self._top = self._top._replace(position=frame.position, head=frame.hash)
         self._snapshot = None
 
     def _follow(self, frame: Frame) -> None:
@@ -105,9 +101,8 @@ class Fold(Tables):
             self._push(self._requests, (frame.at, made))
 
     def _touch_run(self, frame: Frame) -> None:
-        run = self._runs.get(frame.run)
-        if run is not None:
-            self._put(self._runs, frame.run, replace(run, last_frame_at=frame.at, last_frame=frame.position))
+        if frame.run in self._runs:
+            self._put(self._last_frames, frame.run, (frame.at, frame.position))
 
     # What the events need to be true.
 
@@ -128,21 +123,25 @@ class Fold(Tables):
             raise Refused(f"target {number} is closed: its index was re-created")
         return record
 
-    def _unanswered(self, number: int) -> BatchRecord:
-        record = self._batches.get(number)
-        if record is None:
+    def _unanswered(self, number: int) -> tuple[BatchTable, int]:
+        """Where the batch stands."""
+        table = self._batches.get(number)
+        if table is None:
             raise Refused(f"batch {number} is not known")
-        if record.accepted is not None or record.status == REJECTED:
+        row = table.row(number)
+        if table.answered(row):
             raise Refused(f"batch {number} has its answer already")
-        self._dirty.add(record.target)
-        return record
+        self._dirty.add(table.target)
+        return table, row
 
     def _pin_origin(self, origin: str) -> None:
         if self._top.origin not in (None, origin):
             raise Refused(f"origin {origin!r}, but the log belongs to {self._top.origin!r}")
-        self._top = replace(self._top, origin=origin)
+        self._top = self._top._replace(origin=origin)
 
-    def _declared(self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns) -> tuple[Declared, ...]:
+    def _grouped(
+        self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns
+    ) -> list[tuple[tuple[int, ...], Sequence[str]]]:
         """`ids` by their declarations."""
         if sum(run[1] for run in runs) != len(ids):
             raise Refused("its declarations do not cover its ids")
@@ -155,14 +154,14 @@ class Fold(Tables):
                     raise Refused(f"declaration {number} of target {target} is not known")
             parts.setdefault(tuple(numbers), []).extend(ids[start : start + count])
             start += count
-        return tuple((numbers, IdSet.of(part)) for numbers, part in parts.items())
+        return list(parts.items())
 
     # The events.
 
     def _header(self, event: ev.Header) -> None:
         if self._top.position or self._top.lineage:
             raise Refused("a second header")
-        self._top = replace(self._top, lineage=event.lineage)
+        self._top = self._top._replace(lineage=event.lineage)
 
     def _target(self, event: ev.TargetSeen) -> None:
         self._need_run()
@@ -182,7 +181,8 @@ class Fold(Tables):
             self._put(self._targets, before.number, replace(before, closed=True))
             self._dirty.add(before.number)
         self._put(self._targets, event.target, TargetRecord(event.target, target, event.created_on))
-        self._put(self._ledgers, event.target, Ledger())
+        table = BatchTable(event.target, self._pages, self._shapes, self._undo)
+        self._put(self._ledgers, event.target, Ledger(table))
         self._put(self._live, target, event.target)
         self._dirty.add(event.target)
 
@@ -232,12 +232,12 @@ class Fold(Tables):
             last_frame=self._current.position,
         )
         self._put(self._runs, run, record)
-        self._top = replace(self._top, open=run, guard=event.guard)
+        self._top = self._top._replace(open=run, guard=event.guard)
 
     def _close(self, outcome: str, by: str = "") -> None:
         run = self._top.open
         self._put(self._runs, run, replace(self._runs[run], outcome=outcome, fenced_by=by))
-        self._top = replace(self._top, open="", guard="")
+        self._top = self._top._replace(open="", guard="")
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         self._need_run()
@@ -253,57 +253,32 @@ class Fold(Tables):
         self._open_target(event.target)
         if event.batch in self._batches or event.batch < 1:
             raise Refused(f"batch number {event.batch} is used already")
-        declared = self._declared(event.target, event.ids, event.declarations)
+        groups = self._grouped(event.target, event.ids, event.declarations)
         if not event.ids or len(set(event.ids)) != len(event.ids):
             raise Refused(f"batch {event.batch} names no id, or one twice")
-        record = BatchRecord(
-            number=event.batch,
-            target=event.target,
-            run=self._current.run,
-            declared=declared,
-            intent=self._stamp,
-            submitted_at=self._current.at,
-            settled_at=self._current.at,
-        )
-        ledger = self._ledgers[event.target]
-        self._put(self._batches, event.batch, record)
-        self._push(ledger.batches, event.batch)
-        self._put(ledger.pending, event.batch, None)
-        self._top = replace(self._top, next_batch=max(self._top.next_batch, event.batch + 1))
+        table = self._ledgers[event.target].batches
+        table.add(event.batch, self._current.run, self._stamp, self._current.at, groups)
+        self._put(self._batches, event.batch, table)
+        self._top = self._top._replace(next_batch=max(self._top.next_batch, event.batch + 1))
 
     def _accepted(self, event: ev.Accepted) -> None:
         self._need_run()
-        record = self._unanswered(event.batch)
+        table, row = self._unanswered(event.batch)
         if not event.mutation_id:
             raise Refused(f"batch {event.batch} is accepted without a mutation id")
-        made = replace(
-            record,
-            accepted=self._stamp,
-            accepted_at=self._current.at,
-            mutation_id=event.mutation_id,
-            attempts=record.attempts + 1,
-            status=Status.ACCEPTED if record.status == Status.UNRESOLVED else record.status,
-            settled_at=self._current.at,
-        )
-        self._put(self._batches, event.batch, made)
-        self._drop(self._ledgers[record.target].pending, event.batch)
+        table.accept(row, self._stamp, self._current.at, event.mutation_id)
 
     def _failed(self, event: ev.Failed) -> None:
         self._need_run()
-        record = self._unanswered(event.batch)
+        table, row = self._unanswered(event.batch)
         if event.outcome not in ("rejected", "unknown"):
             raise Refused(f"an attempt cannot end {event.outcome!r}")
-        unknown = record.unknown or event.outcome == "unknown"
         # Attempt 0 is a batch that was taken back: no request was made for it.
-        made = replace(record, attempts=record.attempts + min(event.attempt, 1), unknown=unknown)
-        ledger = self._ledgers[record.target]
-        if unknown:
-            self._drop(ledger.pending, event.batch)
-        elif event.final:
-            made = replace(made, status=REJECTED, settled_at=self._current.at)
-            self._drop(ledger.pending, event.batch)
-            self._push(ledger.shadows, Shadow(record.intent, self._stamp, record.ids))
-        self._put(self._batches, event.batch, made)
+        table.fail(row, min(event.attempt, 1), unknown=event.outcome == "unknown")
+        if event.final and not table.unknown[row]:
+            table.reject(row, self._current.at)
+            shadow = Shadow(table.intent[row], self._stamp, table.record(row).ids)
+            self._push(self._ledgers[table.target].shadows, shadow)
 
     def _processed(self, event: ev.Processed) -> None:
         self._need_run()
@@ -322,49 +297,38 @@ class Fold(Tables):
         self._need_run()
         self._settle(event.target, event.batches, event.except_ids, Status.RELEASED)
         self._note(event.target, event.ids, (), Status.RELEASED)
-        whole = [self._batches[n].ids for first, last in event.batches for n in range(first, last + 1)]
-        named = (IdSet.union(whole) - IdSet.of(event.except_ids)) | IdSet.of(event.ids)
+        whole = IdSetBuilder()
+        for first, last in event.batches:
+            for row in chain.from_iterable(self._spans(event.target, first, last)):
+                for _, block in self._ledgers[event.target].batches.blocks(row):
+                    whole.extend_block(block)
+        named = (whole.build() - IdSet.of(event.except_ids)) | IdSet.of(event.ids)
         self._push(self._ledgers[event.target].releases, (self._current.at, named))
 
     def _note(self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns, status: Status) -> None:
         self._known_target(target)
         if ids:
-            declared = self._declared(target, ids, runs) if runs else ()
+            groups = self._grouped(target, ids, runs) if runs else ()
+            declared = tuple((numbers, IdSet.of(part)) for numbers, part in groups)
             self._push(self._ledgers[target].notes, Note(self._stamp, status, IdSet.of(ids), declared))
 
     def _settle(self, target: int, ranges: ev.Ranges, except_ids: Sequence[str], status: Status) -> None:
         """Whole batches get `status`."""
         self._known_target(target)
-        records = [
-            self._settled_batch(n, target, status) for first, last in ranges for n in range(first, last + 1)
-        ]
         ledger = self._ledgers[target]
-        change = Change(self._stamp, status)
+        spans = [span for first, last in ranges for span in self._spans(target, first, last)]
+        for span in spans:
+            refused = ledger.batches.refused(span, status)
+            if refused is not None:
+                raise Refused(f"batch {refused} was never accepted")
         if except_ids:
             self._put(ledger.excepted, self._stamp, IdSet.of(except_ids))
-        for record in records:
-            if status is Status.PROCESSED and _RANK.get(record.status, 0) > _RANK[status]:
-                continue
-            # A change that left no id out makes those before it superfluous, unless an id may come back to them.
-            superseded = not except_ids and not ledger.pending and record.status != Status.RELEASED
-            before = () if superseded else ledger.changes.get(record.number, ())
-            self._put(ledger.changes, record.number, (*before, change))
-            if _RANK.get(record.status, 0) > _RANK[status]:
-                continue  # released: what is not declared any more is not counted as verified again
-            processed_at = record.processed_at or (self._current.at if status is Status.PROCESSED else None)
-            made = replace(record, status=status, settled_at=self._current.at, processed_at=processed_at)
-            self._put(self._batches, record.number, made)
-
-    def _settled_batch(self, number: int, target: int, status: Status) -> BatchRecord:
-        record = self._batches.get(number)
-        if record is None or record.target != target:
-            raise Refused(f"batch {number} of target {target} is not known")
-        if record.status == REJECTED or (record.accepted is None and status is not Status.RELEASED):
-            raise Refused(f"batch {number} was never accepted")
-        return record
+        got = [each for span in spans for each in ledger.batches.settle(span, status, self._current.at)]
+        if got:
+            self._push(ledger.changes, Change(self._stamp, status, tuple(got)))
 
     def _moved(self, event: ev.Moved) -> None:
-        self._top = replace(self._top, moved_to=event.to)
+        self._top = self._top._replace(moved_to=event.to)
 
     def _of_run(self, _event: ev.Event) -> None:
         self._need_run()

@@ -6,11 +6,16 @@ takes time about linear in the ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
+from reconciler.model.batches import STATUSES, Batches, BatchRecord, Columns
 from reconciler.model.idset import IdSet
-from reconciler.model.tombstones import REJECTED, BatchRecord, Status
+from reconciler.model.status import REJECTED, Status
+from reconciler.state.batchtable import BatchTable
+from reconciler.state.layers import last_named
 
 #: Numbers of declarations, and the ids that come from exactly those.
 Declared = tuple[tuple[int, ...], IdSet]
@@ -18,10 +23,11 @@ Declared = tuple[tuple[int, ...], IdSet]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A whole batch got a status at the place `stamp`."""
+    """Whole batches got a status at the place `stamp`: those of `batches`, inclusive ranges of numbers."""
 
     stamp: int
     status: Status
+    batches: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +54,17 @@ class Ledger:
     """What the log says of one target, in order.
 
     Attributes:
-        batches: their numbers.
-        changes: by batch: when all of it got a status that an event gave to whole batches.
+        batches: their table.
+        changes: what events said of whole batches, but for what changed nothing.
         excepted: by place: the ids that such an event left out.
-        pending: batches that may still turn out to be rejected.
         releases: when, and what was named.
     """
 
-    batches: list[int] = field(default_factory=list)
+    batches: BatchTable
     notes: list[Note] = field(default_factory=list)
     shadows: list[Shadow] = field(default_factory=list)
-    changes: dict[int, tuple[Change, ...]] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
     excepted: dict[int, IdSet] = field(default_factory=dict)
-    pending: dict[int, None] = field(default_factory=dict)
     releases: list[tuple[str, IdSet]] = field(default_factory=list)
 
 
@@ -74,129 +78,130 @@ class _Special:
     shadows: list[Shadow] = field(default_factory=list)
 
 
-class _Groups:
-    """Collects ids by status and declarations."""
-
-    def __init__(self) -> None:
-        self._sets: dict[tuple[Status, tuple[int, ...]], list[IdSet]] = {}
-
-    def add(self, status: Status, declarations: tuple[int, ...], ids: IdSet) -> None:
-        self._sets.setdefault((status, declarations), []).append(ids)
-
-    def merge(self) -> None:
-        """Make one set of those of each group."""
-        self._sets = {key: [IdSet.union(sets)] for key, sets in self._sets.items()}
-
-    def disjoint(self, count: int) -> bool:
-        """After `merge`: was every one of `count` ids added just once?"""
-        return sum(map(len, self._all())) == count == len(IdSet.union(self._all()))
-
-    def remove(self, ids: IdSet) -> None:
-        """After `merge`: take `ids` out of every group."""
-        self._sets = {key: [each - ids for each in sets] for key, sets in self._sets.items()}
-
-    def _all(self) -> list[IdSet]:
-        return [each for sets in self._sets.values() for each in sets]
-
-    def result(self) -> tuple[dict[Status, IdSet], tuple[Declared, ...]]:
-        statuses: dict[Status, list[IdSet]] = {}
-        declared: dict[tuple[int, ...], list[IdSet]] = {}
-        self.merge()
-        for (status, numbers), (ids,) in self._sets.items():
-            if ids:
-                statuses.setdefault(status, []).append(ids)
-                if status is not Status.RELEASED:
-                    declared.setdefault(numbers, []).append(ids)
-        return (
-            {status: IdSet.union(statuses[status]) for status in Status if status in statuses},
-            tuple((numbers, IdSet.union(sets)) for numbers, sets in sorted(declared.items())),
-        )
-
-
-def summarize(ledger: Ledger, batches: Sequence[BatchRecord]) -> tuple[dict[Status, IdSet], tuple[Declared, ...]]:
-    """The ids of each status, and the ids of each combination of declarations that are not released.
-
-    Args:
-        ledger: of the target.
-        batches: the records of `ledger.batches`, in the same order.
-    """
-    live = [batch for batch in reversed(batches) if batch.status != REJECTED]
-    special = _specials(ledger)
-    groups, carriers = _once_named(live, special) or _named_again(live, special)
-    singles: dict[tuple[Status, tuple[int, ...]], list[str]] = {}
-    for each, said in special.items():
-        carrier = carriers.get(each)
-        if carrier is not None:
-            batch, numbers = carrier
-            key = _replay(said, batch, numbers, ledger.changes.get(batch.number, ()))
-        elif said.notes:
-            key = said.notes[-1].status, said.declared[-1][1] if said.declared else ()
-        else:
-            continue  # named only by batches that were rejected
-        singles.setdefault(key, []).append(each)
-    for (status, numbers), ids in singles.items():
-        groups.add(status, numbers, IdSet.of(ids))
-    return groups.result()
-
+#: A status, and the declarations an id came from.
+_Key = tuple[Status, tuple[int, ...]]
 
 #: For ids that were named singly: their last batch, and the declarations they came from there.
 _Carriers = dict[str, tuple[BatchRecord, tuple[int, ...]]]
 
 
-def _once_named(live: Sequence[BatchRecord], special: Mapping[str, _Special]) -> tuple[_Groups, _Carriers] | None:
-    """The groups, without the special ids, if no id is in two batches: the usual case. None otherwise."""
-    groups, carriers = _Groups(), _Carriers()
-    count = 0
-    specials = IdSet.of(special)
-    for batch in live:
-        for numbers, ids in batch.declared:
-            count += len(ids)
-            groups.add(Status(batch.status), numbers, ids)
-            found = ids & specials if len(specials) < 16 else (each for each in ids if each in special)
-            carriers |= dict.fromkeys(found, (batch, numbers))
-    groups.merge()
-    if not groups.disjoint(count):
-        return None
-    groups.remove(specials)
-    return groups, carriers
+def summarize(ledger: Ledger) -> tuple[dict[Status, IdSet], tuple[Declared, ...]]:
+    """The ids of each status, and the ids of each combination of declarations that are not released."""
+    groups = last_named(_of_batches(ledger.batches))
+    special = _named_singly(ledger)
+    if special:
+        sent = IdSet.union(groups.values())
+        groups = {key: ids - special for key, ids in groups.items()}
+        found = [groups, _loose(ledger, special - sent), _replayed(ledger, special & sent)]
+        groups = {
+            key: IdSet.union(each[key] for each in found if key in each) for key in dict.fromkeys(chain(*found))
+        }
+    statuses: dict[Status, list[IdSet]] = {}
+    declared: dict[tuple[int, ...], list[IdSet]] = {}
+    for (status, numbers), ids in groups.items():
+        if ids:
+            statuses.setdefault(status, []).append(ids)
+            if status is not Status.RELEASED:
+                declared.setdefault(numbers, []).append(ids)
+    return (
+        {status: IdSet.union(statuses[status]) for status in Status if status in statuses},
+        tuple((numbers, IdSet.union(sets)) for numbers, sets in sorted(declared.items())),
+    )
 
 
-def _named_again(live: Sequence[BatchRecord], special: Mapping[str, _Special]) -> tuple[_Groups, _Carriers]:
-    """The groups, without the special ids, where the last of several batches counts. `live`: newest first."""
-    groups, carriers = _Groups(), _Carriers()
-    seen: set[str] = set()
-    for batch in live:
-        for numbers, ids in batch.declared:
-            fresh = [each for each in ids if each not in seen]
-            seen.update(fresh)
-            plain = [each for each in fresh if each not in special] if special else fresh
-            if plain:
-                groups.add(Status(batch.status), numbers, ids if len(plain) == len(ids) else IdSet.of(plain))
-            if len(plain) < len(fresh):
-                carriers |= dict.fromkeys((each for each in fresh if each in special), (batch, numbers))
-    return groups, carriers
+def _of_batches(table: Columns) -> Iterator[tuple[_Key, bytes]]:
+    """The blocks of the batches that were not rejected, in order of the log."""
+    for row, code in enumerate(table.status):
+        status = STATUSES[code]
+        if isinstance(status, Status):
+            for numbers, block in table.blocks(row):
+                yield (status, numbers), block
 
 
-def _specials(ledger: Ledger) -> dict[str, _Special]:
-    """What was said of ids singly, in order of the log."""
-    found: dict[str, _Special] = {}
+def _named_singly(ledger: Ledger) -> IdSet:
+    """Every id that an event named, or left out of a batch, or that is in a batch that was rejected."""
+    return IdSet.union(
+        chain(
+            (note.ids for note in ledger.notes),
+            ledger.excepted.values(),
+            (shadow.ids for shadow in ledger.shadows),
+        )
+    )
+
+
+def _loose(ledger: Ledger, ids: IdSet) -> dict[_Key, IdSet]:
+    """Of `ids`, which are in no batch, what was said last."""
+    if not ids:
+        return {}
+    statuses = last_named((note.status, block) for note in ledger.notes for block in note.ids.blocks())
+    declared = last_named(
+        (numbers, block) for note in ledger.notes for numbers, part in note.declared for block in part.blocks()
+    )
+    unsaid = ids - IdSet.union(declared.values())
+    declared[()] = IdSet.union([declared.get((), IdSet()), unsaid])
+    found = {}
+    for status, some in statuses.items():
+        named = some & ids
+        for numbers, part in declared.items():
+            found[status, numbers] = named & part
+    return found
+
+
+def _replayed(ledger: Ledger, ids: IdSet) -> dict[_Key, IdSet]:
+    """Of `ids`, which are in batches, what became of each."""
+    if not ids:
+        return {}
+    special = _specials(ledger, ids)
+    carriers = _carriers(ledger, ids)
+    changes = _changes(ledger, {batch.number for batch, _ in carriers.values()})
+    singles: dict[_Key, list[str]] = {}
+    for each, (batch, numbers) in carriers.items():
+        key = _replay(special[each], batch, numbers, changes.get(batch.number, ()))
+        singles.setdefault(key, []).append(each)
+    return {key: IdSet.of(some) for key, some in singles.items()}
+
+
+def _carriers(ledger: Ledger, ids: IdSet) -> _Carriers:
+    """The last batch of each of `ids` that was not rejected."""
+    found = _Carriers()
+    for batch in reversed(Batches(ledger.batches)):
+        if batch.status != REJECTED:
+            for numbers, part in batch.declared:
+                found.update((each, (batch, numbers)) for each in part & ids if each not in found)
+    return found
+
+
+def _changes(ledger: Ledger, numbers: Iterable[int]) -> dict[int, list[Change]]:
+    """What was said of the batches of these numbers, in order."""
+    wanted = sorted(numbers)
+    found: dict[int, list[Change]] = {}
+    for change in ledger.changes:
+        for first, last in change.batches:
+            for number in wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]:
+                found.setdefault(number, []).append(change)
+    return found
+
+
+def _specials(ledger: Ledger, ids: IdSet) -> dict[str, _Special]:
+    """What was said of each of `ids` singly, in order of the log."""
+    found = {each: _Special() for each in ids}
     for note in ledger.notes:
-        for each in note.ids:
-            found.setdefault(each, _Special()).notes.append(note)
-        for numbers, ids in note.declared:
-            for each in ids:
+        for each in note.ids & ids:
+            found[each].notes.append(note)
+        for numbers, part in note.declared:
+            for each in part & ids:
                 found[each].declared.append((note.stamp, numbers))
-    for stamp, ids in ledger.excepted.items():
-        for each in ids:
-            found.setdefault(each, _Special()).excepted.add(stamp)
+    for stamp, excepted in ledger.excepted.items():
+        for each in excepted & ids:
+            found[each].excepted.add(stamp)
     for shadow in ledger.shadows:
-        for each in shadow.ids:
-            found.setdefault(each, _Special()).shadows.append(shadow)
+        for each in shadow.ids & ids:
+            found[each].shadows.append(shadow)
     return found
 
 
 def _replay(
-    said: _Special, last: BatchRecord, numbers: tuple[int, ...], changes: tuple[Change, ...]
+    said: _Special, last: BatchRecord, numbers: tuple[int, ...], changes: Sequence[Change]
 ) -> tuple[Status, tuple[int, ...]]:
     """Status and declarations of one id, whose last batch is `last` and came from the declarations `numbers`."""
     status = Status.UNRESOLVED if last.accepted is None else Status.ACCEPTED

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reconciler.clock import parse_timestamp
+from reconciler.model.batches import Batches, Shape
+from reconciler.model.chunks import Pages
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (
-    BatchRecord,
     DeclarationRecord,
     Held,
     IgnoredLimits,
@@ -19,6 +20,7 @@ from reconciler.model.tombstones import (
     RunRecord,
     TargetRecord,
 )
+from reconciler.state.batchtable import BatchTable, Undo
 from reconciler.state.frames import GENESIS, Frame
 from reconciler.state.statuses import Ledger, summarize
 
@@ -34,8 +36,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class Top:
+class Top(NamedTuple):
     """What there is one of."""
 
     lineage: str = ""
@@ -57,12 +58,15 @@ class Tables:
         self._live: dict[Target, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._declarations: dict[int, DeclarationRecord] = {}
-        self._batches: dict[int, BatchRecord] = {}
+        self._batches: dict[int, BatchTable] = {}  # by number of a batch: the table that has it
         self._runs: dict[str, RunRecord] = {}
+        self._last_frames: dict[str, tuple[str, int]] = {}  # by run: time and position of its last frame
         self._unknown: dict[str, None] = {}
         self._requests: list[tuple[str, int]] = []
         self._ignored: list[IgnoredLimits] = []
-        self._undo: list[Callable[[], object]] = []
+        self._undo: Undo = []
+        self._pages = Pages()
+        self._shapes: dict[Shape, Shape] = {}
         self._dirty: set[int] = set()
         self._folded: dict[int, TargetRecord] = {}
         self._snapshot: Projection | None = None
@@ -109,7 +113,11 @@ class Tables:
     @property
     def open_run(self) -> RunRecord | None:
         """The run that holds the state."""
-        return self._runs.get(self._top.open)
+        return self._run(self._top.open) if self._top.open else None
+
+    def _run(self, name: str) -> RunRecord:
+        at, position = self._last_frames[name]
+        return replace(self._runs[name], last_frame_at=at, last_frame=position)
 
     @property
     def open_guard(self) -> str:
@@ -126,8 +134,8 @@ class Tables:
         if self._snapshot is None:
             for number in self._dirty & self._targets.keys():
                 ledger = self._ledgers[number]
-                batches = tuple(self._batches[batch] for batch in ledger.batches)
-                by_status, by_declaration = summarize(ledger, batches)
+                batches = Batches(ledger.batches.copy())
+                by_status, by_declaration = summarize(ledger)
                 self._folded[number] = replace(
                     self._targets[number],
                     batches=batches,
@@ -144,7 +152,7 @@ class Tables:
                 origin=top.origin,
                 targets={number: self._folded[number] for number in self._targets},
                 declarations=dict(self._declarations),
-                runs=tuple(self._runs.values()),
+                runs=tuple(map(self._run, self._runs)),
                 unknown_kinds=tuple(self._unknown),
                 moved_to=top.moved_to,
                 next_batch=top.next_batch,
@@ -162,10 +170,7 @@ class Tables:
         """What a declaration says that the log had before it."""
         ranges = tuple((first, last) for first, last in held.get("batches", ()))
         for first, last in ranges:
-            for number in range(first, last + 1):
-                batch = self._batches.get(number)
-                if batch is None or batch.target != target:
-                    raise Refused(f"batch {number} of target {target} is not known")
+            self._spans(target, first, last)
         for number in held.get("declarations", ()):
             other = self._declarations.get(number)
             if other is None or other.target != target or other.names is None or other.held.declarations:
@@ -176,6 +181,15 @@ class Tables:
             ids=IdSet.of(held.get("ids", ())),
             declarations=tuple(held.get("declarations", ())),
         )
+
+    def _spans(self, target: int, first: int, last: int) -> list[range]:
+        """The rows of these batches in the table of `target`."""
+        spans = self._ledgers[target].batches.spans(first, last)
+        if spans is None:
+            known = set(self._ledgers[target].batches.number)
+            number = next(number for number in range(first, last + 1) if number not in known)
+            raise Refused(f"batch {number} of target {target} is not known")
+        return spans
 
     # Changes that can be taken back.
 
@@ -198,17 +212,13 @@ class Tables:
             self._undo.append(lambda: mapping.pop(key))
         mapping[key] = value
 
-    def _drop(self, mapping: dict[K, None], key: K) -> None:
-        if key in mapping:
-            del mapping[key]
-            self._undo.append(lambda: mapping.__setitem__(key, None))
-
     def _push(self, values: list[V], value: V) -> None:
         values.append(value)
         self._undo.append(values.pop)
 
     def _commit(self) -> None:
         self._undo.clear()
+        self._pages.settle()
         if len(self._requests) > 10_000:  # one frame every 30 ms for five minutes
             del self._requests[:5_000]
 

@@ -325,7 +325,7 @@ def test_ids_beyond_what_memory_may_hold_are_in_a_file_without_a_name(tmp_path, 
     ids = [f"user-{number:06d}" for number in range(50_000)]
     held = IdSet.of(ids)
     assert list(tmp_path.iterdir()) == []
-    assert all(chunk._block is None for chunk in held._chunks)
+    assert all(chunk._bytes is None for chunk in held._chunks)
     assert os.fstat(chunks._scratch._file.fileno()).st_size == sum(map(len, ids)) + len(ids) - len(held._chunks)
     assert stat.S_IMODE(os.fstat(chunks._scratch._file.fileno()).st_mode) == 0o600
     assert list(held) == ids

@@ -1,0 +1,108 @@
+"""Who named an id last: the one question behind every status, answered for millions of ids at once.
+
+Blocks of ids come in order of the log, each under a key. What is asked is, for each key, the ids whose last block
+bears it. A run whose blocks ascend names no id twice, so it becomes sets as it is; batches are cut from sorted ids,
+so most logs are a few such runs. Short ones are taken together and told apart id by id, some megabytes at a time.
+Then the newest layer counts, and of each older one what no newer has named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Final, TypeVar
+
+from reconciler.model.chunks import SEPARATOR
+from reconciler.model.idset import IdSet, IdSetBuilder
+
+K = TypeVar("K", bound=Hashable)
+
+#: Bytes of ids that are told apart one by one at once, and from which on a run is a layer of its own.
+LAYER_BYTES: Final = 2 * 1_048_576
+
+
+def last_named(blocks: Iterable[tuple[K, bytes]]) -> dict[K, IdSet]:
+    """For each key the ids that were named under it last.
+
+    Args:
+        blocks: (key, ids in order joined by 0xFF), in order of the log.
+    """
+    layers = list(_layers(blocks))
+    found: dict[K, list[IdSet]] = {}
+    newer = IdSet()
+    for layer in reversed(layers):
+        for key, ids in layer.items():
+            found.setdefault(key, []).append(ids - newer)
+        if len(layers) > 1:
+            newer = IdSet.union([newer, *layer.values()])
+    return {key: IdSet.union(sets) for key, sets in found.items()}
+
+
+def _layers(blocks: Iterable[tuple[K, bytes]]) -> Iterator[dict[K, IdSet]]:
+    """Parts of the log, oldest first; in each, an id is under one key."""
+    short: list[tuple[K, bytes]] = []
+    size = 0
+    for run in _runs(blocks):
+        if isinstance(run, dict):
+            if short:
+                yield _told_apart(short)
+                short, size = [], 0
+            yield run
+            continue
+        short += run
+        size += sum(len(block) for _, block in run)
+        if size > LAYER_BYTES:
+            yield _told_apart(short)
+            short, size = [], 0
+    if short:
+        yield _told_apart(short)
+
+
+def _runs(blocks: Iterable[tuple[K, bytes]]) -> Iterator[dict[K, IdSet] | list[tuple[K, bytes]]]:
+    """Stretches in which every block stands above the one before it: long ones as sets, short ones as they are."""
+    run: list[tuple[K, bytes]] = []
+    size = 0
+    builders: dict[K, IdSetBuilder] = {}
+    greatest = b""
+    for key, block in blocks:
+        end = block.find(SEPARATOR)
+        first = block if end < 0 else block[:end]
+        if first <= greatest:
+            if run or builders:
+                yield _ended(builders, run)
+            run, size, builders = [], 0, {}
+        greatest = block[block.rfind(SEPARATOR) + 1 :]
+        run.append((key, block))
+        size += len(block)
+        if size > LAYER_BYTES:
+            _extend(builders, run)
+            run, size = [], 0
+    if run or builders:
+        yield _ended(builders, run)
+
+
+def _ended(
+    builders: dict[K, IdSetBuilder], run: list[tuple[K, bytes]]
+) -> dict[K, IdSet] | list[tuple[K, bytes]]:
+    if not builders:
+        return run
+    _extend(builders, run)
+    return {key: builder.build() for key, builder in builders.items()}
+
+
+def _extend(builders: dict[K, IdSetBuilder], run: Iterable[tuple[K, bytes]]) -> None:
+    for key, block in run:
+        builder = builders.get(key)
+        if builder is None:
+            builder = builders[key] = IdSetBuilder()
+        builder.extend_block(block)
+
+
+def _told_apart(blocks: list[tuple[K, bytes]]) -> dict[K, IdSet]:
+    """The last key of each id."""
+    last: dict[bytes, K] = {}
+    for key, block in blocks:
+        last.update(dict.fromkeys(block.split(SEPARATOR), key))
+    parts: dict[K, list[bytes]] = {}
+    for raw, key in last.items():
+        parts.setdefault(key, []).append(raw)
+    return {key: IdSet.of_raw(ids) for key, ids in parts.items()}
