@@ -1,8 +1,8 @@
 """The batches of a target: one record each for whoever looks at one, columns for a hundred thousand of them.
 
 A log of ten million ids holds a hundred thousand batches. As objects with sets of their own they would take ten
-times the memory of what they say, so `Batches` keeps a column for each field and the ids in pages (`chunks.Pages`),
-and makes a record, and of it the ids, only when somebody asks.
+times the memory of what they say, so `Batches` keeps a column for each field and the ids in `chunks.Pages`, and
+makes a record, and of it the ids, only when somebody asks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final, overload
 
 from reconciler.model.chunks import Pages
 from reconciler.model.idset import IdSet
+from reconciler.model.layers import named_twice
 from reconciler.model.status import REJECTED, Status
 
 #: (numbers of declarations, ids): which declarations each id came from.
@@ -224,3 +225,23 @@ class Batches(Sequence[BatchRecord]):
 
     def __repr__(self) -> str:
         return repr(tuple(self))
+
+
+def own_ids(batches: Sequence[BatchRecord]) -> Iterator[tuple[BatchRecord, IdSet]]:
+    """Each batch with those of its ids that no later one names; newest first. Rejected batches name none."""
+
+    def blocks() -> Iterator[bytes]:
+        for batch in batches:
+            if batch.status != REJECTED:
+                for _, ids in batch.declared:
+                    yield from ids.blocks()
+
+    twice = named_twice(blocks())
+    later: set[str] = set()
+    for batch in reversed(batches):
+        if batch.status == REJECTED:
+            continue
+        ids = batch.ids
+        again = ids & twice
+        yield batch, ids - IdSet.of(later.intersection(again)) if again else ids
+        later.update(again)

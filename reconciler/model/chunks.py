@@ -204,6 +204,19 @@ def unique(ids: list[bytes]) -> list[bytes]:
     return list(dict.fromkeys(ids)) if any(map(eq, ids, islice(ids, 1, None))) else ids
 
 
+def block_of(ids: Sequence[str]) -> bytes:
+    """`ids`, in any order, as a block.
+
+    Raises:
+        UnicodeEncodeError: an id holds half of a surrogate pair.
+    """
+    in_order = list(dict.fromkeys(sorted(ids)))
+    block = "\0".join(in_order).encode()  # many times as fast as one by one
+    if block.count(b"\0") == len(in_order) - 1:
+        return block.replace(b"\0", SEPARATOR)
+    return SEPARATOR.join([id_.encode() for id_ in in_order])
+
+
 class ChunkWriter:
     """Pieces become chunks. What is added stands above everything that was added before."""
 

@@ -13,13 +13,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model.accounts import Accounts
-from reconciler.model.desired import Declaration, DesiredTarget
+from reconciler.model.batches import own_ids
+from reconciler.model.desired import Declaration
 from reconciler.model.idset import IdSet
 from reconciler.model.limits import Limits
-from reconciler.model.plan import ActionKind, IndexPlan, Plan
+from reconciler.model.plan import ActionKind, IndexPlan
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (
-    REJECTED,
     DeclarationRecord,
     Names,
     Projection,
@@ -38,9 +38,7 @@ _IN_FORCE = tuple(status for status in Status if status is not Status.RELEASED)
 def unrecorded(planned: Planned) -> int:
     """How many declarations of indexes that the state knows are to be recorded even if nothing is sent."""
     book = Book(Limits(), planned.projection)
-    for index in planned.plan.indexes:
-        book.record_only(planned, index)
-    return len(book.events)
+    return sum(book.to_record_only(planned, index) for index in planned.plan.indexes)
 
 
 class Book:
@@ -78,9 +76,23 @@ class Book:
 
     def record_only(self, planned: Planned, index: IndexPlan) -> None:
         """An event for each declaration in force of `index` that is to be recorded; nothing is sent there."""
-        record = self._projection.live(index.target)
-        if record is not None and index.observed_created_on is None and index.target not in planned.missing:
+        record = self._kept(planned, index)
+        if record is not None:
             self._declarations(record.number, planned, index, sends=False)
+
+    def to_record_only(self, planned: Planned, index: IndexPlan) -> int:
+        """How many events `record_only` would make."""
+        record = self._kept(planned, index)
+        if record is None:
+            return 0
+        page = _Page(self._projection, record.number, planned, index)
+        return len(page.to_record(self._limits.of(index.target.index).as_dict(), sends=False)[1])
+
+    def _kept(self, planned: Planned, index: IndexPlan) -> TargetRecord | None:
+        """The record of an index that was neither created again nor is missing."""
+        if index.observed_created_on is not None or index.target in planned.missing:
+            return None
+        return self._projection.live(index.target)
 
     def seen_again(self, number: int, planned: Planned, index: IndexPlan) -> None:
         """Events for ids that the plan's look found present though they were verified.
@@ -95,23 +107,13 @@ class Book:
             self.events.append(Reappeared(number, chunk, how=how))
 
     def _declarations(self, number: int, planned: Planned, index: IndexPlan, *, sends: bool) -> dict[int, IdSet]:
-        declared = planned.desired.of(index.target)
-        page = _Page(self._projection, number, declared, planned.plan, index)
+        page = _Page(self._projection, number, planned, index)
         limits = self._limits.of(index.target.index).as_dict()
-        numbered: dict[int, IdSet] = {}
-        fresh: list[tuple[int, _Entry]] = []
-        for entry in page.entries():
-            if not (entry.ids or entry.listed) or (entry.lapsed and not sends):
-                continue
-            before = entry.before
-            if before is not None and page.knows(before, entry, limits if sends else None):
-                numbered[before.number] = entry.ids
-            else:
-                numbered[self._next_declaration] = entry.ids
-                fresh.append((self._next_declaration, entry))
-                self._next_declaration += 1
-        for (fresh_number, entry), held in zip(fresh, page.held([entry for _, entry in fresh]), strict=True):
-            self.events.append(entry.event(fresh_number, number, limits, held))
+        numbered, fresh = page.to_record(limits, sends=sends)
+        for entry, held in zip(fresh, page.held(fresh), strict=True):
+            self.events.append(entry.event(self._next_declaration, number, limits, held))
+            numbered[self._next_declaration] = entry.ids
+            self._next_declaration += 1
         return numbered
 
 
@@ -163,11 +165,9 @@ class _Entry:
 class _Page:
     """The declarations of one target, beside what the log has of it."""
 
-    def __init__(
-        self, projection: Projection, number: int, declared: DesiredTarget, plan: Plan, index: IndexPlan
-    ) -> None:
+    def __init__(self, projection: Projection, number: int, planned: Planned, index: IndexPlan) -> None:
         self._record = projection.targets.get(number) or TargetRecord(number, index.target)
-        self._declared = declared
+        self._declared = planned.desired.of(index.target)
         self._index = index
         self._prefixes: dict[tuple[str, str], list[int]] = {}  # where they stand among those of the plan
         for place, prefix in enumerate(index.prefixes):
@@ -178,10 +178,29 @@ class _Page:
         self._in_force = self._record.ids(*_IN_FORCE)
         self._released = self._record.ids(Status.RELEASED)
         self._sending = index.ids(*(kind for kind in ActionKind if kind.sends), ActionKind.ALREADY_ABSENT)
-        self._listed = plan.observed
+        self._listed = planned.plan.observed
         self._same_names = {each.names: each.number for each in self._known.values() if each.names is not None}
 
-    def entries(self) -> Iterator[_Entry]:
+    def to_record(self, limits: Mapping[str, Any], *, sends: bool) -> tuple[dict[int, IdSet], list[_Entry]]:
+        """The declarations that the log knows, their ids by number; and those that are to be recorded.
+
+        Args:
+            limits: in force.
+            sends: something is sent for the index.
+        """
+        known: dict[int, IdSet] = {}
+        fresh: list[_Entry] = []
+        for entry in self._entries():
+            if not (entry.ids or entry.listed) or (entry.lapsed and not sends):
+                continue
+            before = entry.before
+            if before is not None and self.knows(before, entry, limits if sends else None):
+                known[before.number] = entry.ids
+            else:
+                fresh.append(entry)
+        return known, fresh
+
+    def _entries(self) -> Iterator[_Entry]:
         """All declarations, those that lapsed last."""
         for declaration in self._declared.declarations:
             yield self._entry(declaration, lapsed=False)
@@ -291,26 +310,27 @@ def spell_out(record: TargetRecord, sets: Sequence[IdSet]) -> Iterator[dict[str,
     if not any(sets):
         yield from ({} for _ in sets)
         return
-    carriers: dict[str, int] = {}
-    for each in sets:
-        carriers |= dict.fromkeys(each, 0)
-    batches = {batch.number: batch for batch in record.batches if batch.status != REJECTED}
-    for batch in batches.values():
-        carriers |= dict.fromkeys((each for each in batch.ids if each in carriers), batch.number)
-    for each in sets:
-        members = frozenset(each)
-        parts: dict[int, list[str]] = {}
-        for id_ in each:
-            parts.setdefault(carriers[id_], []).append(id_)
-        singly = parts.pop(0, [])
-        whole: list[int] = []
-        excepted: list[str] = []
-        for number, part in parts.items():
-            others = [id_ for id_ in batches[number].ids if id_ not in members]
+    whole: list[list[int]] = [[] for _ in sets]
+    excepted: list[list[IdSet]] = [[] for _ in sets]
+    singly: list[list[IdSet]] = [[] for _ in sets]
+    carried: list[list[IdSet]] = [[] for _ in sets]
+    for batch, own in own_ids(record.batches):
+        for place, each in enumerate(sets):
+            part = own & each
+            if not part:
+                continue
+            carried[place].append(part)
+            others = batch.ids - each
             if len(others) < len(part):
-                whole.append(number)
-                excepted += others
+                whole[place].append(batch.number)
+                excepted[place].append(others)
             else:
-                singly += part
-        found = {"batches": ranges(whole), "except_ids": sorted(excepted), "ids": sorted(singly)}
+                singly[place].append(part)
+    for place, each in enumerate(sets):
+        never = each - IdSet.union(carried[place])
+        found = {
+            "batches": ranges(whole[place]),
+            "except_ids": list(IdSet.union(excepted[place])),
+            "ids": list(IdSet.union([*singly[place], never])),
+        }
         yield {name: value for name, value in found.items() if value}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from reconciler.model.batches import own_ids
 from reconciler.model.idset import IdSet
-from reconciler.model.tombstones import REJECTED, TargetRecord
+from reconciler.model.tombstones import TargetRecord
 from reconciler.state.events import Event
 
 #: Ids in one event, and in one frame, so that none grows beyond what an object store takes well.
@@ -31,26 +32,14 @@ def whole_batches(record: TargetRecord, ids: IdSet) -> tuple[list[int], IdSet]:
     Returns:
         their numbers, and the ids that they stand for.
     """
-    return whole_of(own_ids(record), ids)
+    return whole_of(((batch.number, own) for batch, own in own_ids(record.batches)), ids)
 
 
 def whole_of(batches: Iterable[tuple[int, IdSet]], ids: IdSet) -> tuple[list[int], IdSet]:
-    """As `whole_batches`, of what `own_ids` gave."""
+    """As `whole_batches`, of numbers and what `own_ids` gave."""
     # Most often a batch is in `ids` or outside: one look-up tells which of thousands are worth a comparison.
-    whole = [(number, own) for number, own in batches if own.first(1)[0] in ids and own <= ids]
+    whole = [(number, own) for number, own in batches if own and own.first(1)[0] in ids and own <= ids]
     return [number for number, _ in whole], IdSet.union(own for _, own in whole)
-
-
-def own_ids(record: TargetRecord) -> Iterator[tuple[int, IdSet]]:
-    """The ids of each batch that no later one names, by its number, without those that have none; newest first."""
-    named_later: set[str] = set()
-    for batch in reversed(record.batches):
-        if batch.status == REJECTED:
-            continue
-        own = IdSet.of(i for i in batch.ids if i not in named_later)
-        named_later.update(own)
-        if own:
-            yield batch.number, own
 
 
 def frames(events: Iterable[Event]) -> Iterator[list[Event]]:

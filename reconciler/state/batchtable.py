@@ -8,7 +8,7 @@ from itertools import compress
 from typing import Any, Final
 
 from reconciler.model.batches import CODES, COLUMNS, NOT_ACCEPTED, STATUSES, Columns, Shape
-from reconciler.model.chunks import SEPARATOR, Pages, unique
+from reconciler.model.chunks import Pages, block_of
 from reconciler.model.status import REJECTED, Status
 
 #: Steps that take back a change, to be taken from the last to the first.
@@ -75,7 +75,9 @@ class BatchTable(Columns):
         """The service has accepted the batch, or refused it for good."""
         return self.accepted[row] != NOT_ACCEPTED or self.status[row] == _REJECTED
 
-    def add(self, number: int, run: str, intent: int, at: str, groups: Sequence[tuple[tuple[int, ...], list[str]]]) -> None:
+    def add(
+        self, number: int, run: str, intent: int, at: str, groups: Sequence[tuple[tuple[int, ...], Sequence[str]]]
+    ) -> None:
         """A row for a batch that is about to be sent.
 
         Args:
@@ -85,7 +87,7 @@ class BatchTable(Columns):
             at: RFC 3339.
             groups: (numbers of declarations, ids in any order, each once).
         """
-        blocks = [(numbers, SEPARATOR.join(unique([id_.encode() for id_ in ids]))) for numbers, ids in groups]
+        blocks = [(numbers, block_of(ids)) for numbers, ids in groups]
         shape = tuple((numbers, len(block)) for numbers, block in blocks)
         before, ascending, pages = len(self.number), self._ascending, self.pages
         place = pages.add(b"".join(block for _, block in blocks))
@@ -106,7 +108,7 @@ class BatchTable(Columns):
         self.accepted_at.append(None)
         self.processed_at.append(None)
 
-    def _cut(self, rows: int, ascending: bool, place: int) -> None:  # noqa: FBT001 - its one caller is above
+    def _cut(self, rows: int, ascending: bool, place: int) -> None:
         for name in COLUMNS:
             del getattr(self, name)[rows:]
         self._ascending = ascending
@@ -142,12 +144,16 @@ class BatchTable(Columns):
         return None if row < 0 else self.number[rows[row]]
 
     def settle(self, rows: range, status: Status, at: str) -> list[tuple[int, int]]:
-        """All of `rows`, a span, get the status, but for those of a later one: the numbers that got it, as ranges."""
+        """All of `rows`, a span, get the status, but for those of a later one: ranges of the numbers that got it."""
         part = slice(rows.start, rows.stop)
         after = self.status[part].translate(_BECOMES[status])
         got = [code == CODES[status] for code in after]
         self._set(self.status, part, after)
-        self._set(self.settled_at, part, [at if new else old for new, old in zip(got, self.settled_at[part], strict=True)])
+        self._set(
+            self.settled_at,
+            part,
+            [at if new else old for new, old in zip(got, self.settled_at[part], strict=True)],
+        )
         if status is Status.PROCESSED:
             known = self.processed_at[part]
             times = [old or (at if new else None) for new, old in zip(got, known, strict=True)]

@@ -45,6 +45,7 @@ from reconciler.state.frames import Frame
 from reconciler.state.statuses import Change, Ledger, Note, Shadow
 from reconciler.state.tables import Refused, Tables
 
+
 class Fold(Tables):
     """The state as far as it has been read. Not for several threads at once."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reconciler.model.accounts import Accounts
+from reconciler.model.batches import own_ids
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
 from reconciler.model.tombstones import REJECTED, BatchRecord, DeclarationRecord, Held, Status, TargetRecord
@@ -125,7 +126,7 @@ class _About:
         self._waiting = record.ids(Status.ACCEPTED, Status.PROCESSED)
         sent = IdSet.union(batch.ids for batch in record.batches if batch.status != REJECTED)
         self._never_sent = IdSet.union(ids for _, ids in record.by_declaration) - sent
-        self._carriers = dict(own_batches(record))
+        self._carriers = {batch.number: own for batch, own in own_ids(record.batches)}
         self._batches: dict[int, dict[int, BatchRecord]] = {}
         for batch in record.batches:
             for members, _ in batch.declared:
@@ -251,16 +252,6 @@ class _About:
                 batch=batch.number,
                 run=batch.run,
             )
-
-
-def own_batches(record: TargetRecord) -> Iterator[tuple[int, IdSet]]:
-    """The ids of each batch that no later one names, by its number; newest first. Rejected ones name none."""
-    later: set[str] = set()
-    for batch in reversed(record.batches):
-        if batch.status != REJECTED:
-            own = IdSet.of(each for each in batch.ids if each not in later)
-            later.update(own)
-            yield batch.number, own
 
 
 def _listed(declaration: DeclarationRecord) -> int:

@@ -13,9 +13,9 @@ from itertools import chain
 
 from reconciler.model.batches import STATUSES, Batches, BatchRecord, Columns
 from reconciler.model.idset import IdSet
+from reconciler.model.layers import last_named
 from reconciler.model.status import REJECTED, Status
 from reconciler.state.batchtable import BatchTable
-from reconciler.state.layers import last_named
 
 #: Numbers of declarations, and the ids that come from exactly those.
 Declared = tuple[tuple[int, ...], IdSet]

@@ -1,15 +1,16 @@
 """Who named an id last: the one question behind every status, answered for millions of ids at once.
 
 Blocks of ids come in order of the log, each under a key. What is asked is, for each key, the ids whose last block
-bears it. A run whose blocks ascend names no id twice, so it becomes sets as it is; batches are cut from sorted ids,
-so most logs are a few such runs. Short ones are taken together and told apart id by id, some megabytes at a time.
-Then the newest layer counts, and of each older one what no newer has named.
+bears it. A run whose blocks ascend names no id twice, so it becomes sets as it is; batches are cut from sorted
+ids, so most logs are a few such runs. Short ones are taken together and told apart id by id, some megabytes at a
+time. Then the newest layer counts, and of each older one what no newer has named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
 from reconciler.model.chunks import SEPARATOR
 from reconciler.model.idset import IdSet, IdSetBuilder
@@ -18,6 +19,14 @@ K = TypeVar("K", bound=Hashable)
 
 #: Bytes of ids that are told apart one by one at once, and from which on a run is a layer of its own.
 LAYER_BYTES: Final = 2 * 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer(Generic[K]):
+    """A part of the log. Attributes: ids: by the key under which it names them last. twice: named again in it."""
+
+    ids: dict[K, IdSet]
+    twice: IdSet = field(default_factory=IdSet)
 
 
 def last_named(blocks: Iterable[tuple[K, bytes]]) -> dict[K, IdSet]:
@@ -30,15 +39,26 @@ def last_named(blocks: Iterable[tuple[K, bytes]]) -> dict[K, IdSet]:
     found: dict[K, list[IdSet]] = {}
     newer = IdSet()
     for layer in reversed(layers):
-        for key, ids in layer.items():
+        for key, ids in layer.ids.items():
             found.setdefault(key, []).append(ids - newer)
         if len(layers) > 1:
-            newer = IdSet.union([newer, *layer.values()])
+            newer = IdSet.union([newer, *layer.ids.values()])
     return {key: IdSet.union(sets) for key, sets in found.items()}
 
 
-def _layers(blocks: Iterable[tuple[K, bytes]]) -> Iterator[dict[K, IdSet]]:
-    """Parts of the log, oldest first; in each, an id is under one key."""
+def named_twice(blocks: Iterable[bytes]) -> IdSet:
+    """The ids that are in more than one of `blocks` (ids in order joined by 0xFF)."""
+    found: list[IdSet] = []
+    before = IdSet()
+    for layer in _layers((None, block) for block in blocks):
+        ids = IdSet.union(layer.ids.values())
+        found += (layer.twice, ids & before)
+        before |= ids
+    return IdSet.union(found)
+
+
+def _layers(blocks: Iterable[tuple[K, bytes]]) -> Iterator[_Layer[K]]:
+    """Parts of the log, oldest first."""
     short: list[tuple[K, bytes]] = []
     size = 0
     for run in _runs(blocks):
@@ -46,7 +66,7 @@ def _layers(blocks: Iterable[tuple[K, bytes]]) -> Iterator[dict[K, IdSet]]:
             if short:
                 yield _told_apart(short)
                 short, size = [], 0
-            yield run
+            yield _Layer(run)
             continue
         short += run
         size += sum(len(block) for _, block in run)
@@ -80,9 +100,7 @@ def _runs(blocks: Iterable[tuple[K, bytes]]) -> Iterator[dict[K, IdSet] | list[t
         yield _ended(builders, run)
 
 
-def _ended(
-    builders: dict[K, IdSetBuilder], run: list[tuple[K, bytes]]
-) -> dict[K, IdSet] | list[tuple[K, bytes]]:
+def _ended(builders: dict[K, IdSetBuilder], run: list[tuple[K, bytes]]) -> dict[K, IdSet] | list[tuple[K, bytes]]:
     if not builders:
         return run
     _extend(builders, run)
@@ -97,12 +115,14 @@ def _extend(builders: dict[K, IdSetBuilder], run: Iterable[tuple[K, bytes]]) -> 
         builder.extend_block(block)
 
 
-def _told_apart(blocks: list[tuple[K, bytes]]) -> dict[K, IdSet]:
-    """The last key of each id."""
+def _told_apart(blocks: list[tuple[K, bytes]]) -> _Layer[K]:
     last: dict[bytes, K] = {}
+    twice: list[bytes] = []
     for key, block in blocks:
-        last.update(dict.fromkeys(block.split(SEPARATOR), key))
+        ids = block.split(SEPARATOR)
+        twice += [raw for raw in ids if raw in last]
+        last.update(dict.fromkeys(ids, key))
     parts: dict[K, list[bytes]] = {}
     for raw, key in last.items():
         parts.setdefault(key, []).append(raw)
-    return {key: IdSet.of_raw(ids) for key, ids in parts.items()}
+    return _Layer({key: IdSet.of_raw(ids) for key, ids in parts.items()}, IdSet.of_raw(twice))
