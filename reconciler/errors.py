@@ -24,6 +24,7 @@
     │   ├── Throttled                   1    429, 971 or 40041: try later
     │   ├── ServiceFault                1    5xx, or an answer that is not the API's
     │   └── ConnectionFailed            1    no answer: refused, cut, timed out
+    ├── CacheDamaged                    1    a derived file does not hold what was written: run again
     ├── ForgeError                      1    GitHub or GitLab said no, or nothing: a comment was not written
     └── Interrupted                     130  Ctrl-C, SIGTERM, SIGHUP
 
@@ -124,6 +125,10 @@ class PlanStale(ReconcilerError):
 
 class StateError(ReconcilerError):
     """The state cannot be used as asked."""
+
+
+class CacheDamaged(ReconcilerError):
+    """What was derived and put aside, in a file of the cache or a scratch file, is not there as it was written."""
 
 
 class StateMissing(StateError):

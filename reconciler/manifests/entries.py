@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from reconciler.cache import NO_CACHE, Cache
 from reconciler.manifests.checks import ADVICE, MAX_ID_BYTES, Findings, Lines, quoted, remarks, usable
 from reconciler.manifests.config import is_account
 from reconciler.manifests.files import leaves, printable_path, reason
@@ -53,6 +54,7 @@ class Reader:
 
     root: Path
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    cache: Cache = NO_CACHE
     _digests: dict[str, str] = field(default_factory=dict)
     _id_files: dict[tuple[str, str], IdFile] = field(default_factory=dict)
 
@@ -278,7 +280,7 @@ class Reader:
         if key in self._id_files:
             return self._id_files[key]
         try:
-            read = read_id_file(real, name, column)
+            read = read_id_file(real, name, column, self.cache)
         except OSError as failed:
             missing = isinstance(failed, FileNotFoundError)
             if missing and allow_missing:

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from reconciler.cache import NO_CACHE, Cache, Writer
 from reconciler.manifests.checks import Block, Findings, Lines, plain_ids, quoted, usable
 from reconciler.manifests.files import HashingFile, reason
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error
@@ -59,17 +60,46 @@ def format_of(path: str) -> str | None:
     return found[1] if found else None
 
 
-def read_id_file(path: Path, shown: str, column: str) -> IdFile:
-    """Read the whole file once.
+def _suffix(path: str) -> str:
+    """What of a name decides how the file is read."""
+    found = _EXTENSION.search(path.lower())
+    return found[0] if found else ""
+
+
+def read_id_file(path: Path, shown: str, column: str, cache: Cache = NO_CACHE) -> IdFile:
+    """Read the whole file once; or hash it, and take what was read when it was the same, byte for byte.
 
     Args:
         path: of the file to open.
         shown: its name in diagnostics; what it ends in says how the file is read.
         column: of a csv file, the field of a jsonl file, "" for text.
+        cache: has the ids of files that were read before, and nothing to say of them.
 
     Raises:
         OSError: it cannot be opened.
     """
+    size = path.stat().st_size
+    if size < cache.least:
+        return _parsed(path, shown, column)
+    name = f"ids {path} {_suffix(shown)} {column}"
+    kept = cache.find(name)
+    if kept is not None and kept.key.get("size") == size:
+        with HashingFile(path) as file:
+            digest = file.sha256()
+        if kept.key.get("sha256") == digest:
+            return IdFile(kept.set(0), int(kept.document["added"]), digest, ())
+    read = _parsed(path, shown, column)
+    if not read.diagnostics:
+
+        def write(writer: Writer) -> dict[str, int]:
+            writer.set(read.ids)
+            return {"added": read.added}
+
+        cache.keep(name, {"size": size, "sha256": read.sha256}, write)
+    return read
+
+
+def _parsed(path: Path, shown: str, column: str) -> IdFile:
     findings = Findings(shown, Position(shown, 1))
     builder = IdSetBuilder()
     fatal: list[Diagnostic] = []

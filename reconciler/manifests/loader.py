@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from reconciler.cache import NO_CACHE, Cache
 from reconciler.manifests.checks import LISTED, quoted
 from reconciler.manifests.config import DEFAULT_MANIFESTS, DEFAULT_NAME, Config, is_account
 from reconciler.manifests.discovery import Found, discover
@@ -35,6 +36,7 @@ def load(
     today: date,
     known_accounts: Mapping[str, tuple[str, ...]] = _NO_ACCOUNTS,
     explicit_conflicts: Severity = Severity.REFUSAL,
+    cache: Cache = NO_CACHE,
 ) -> Desired:
     """Load manifests. Bad input never raises: everything wrong with all files is in `diagnostics`.
 
@@ -49,6 +51,7 @@ def load(
         today: decides which declarations have lapsed.
         known_accounts: for each index name the accounts under which the state knows it.
         explicit_conflicts: how grave it is that an id is declared absent and kept.
+        cache: of the ids of large files.
     """
     # The parser and the schema checker cost 100 ms: commands that load no manifest do not pay for them.
     from reconciler.manifests.conflicts import conflicts  # noqa: PLC0415
@@ -56,7 +59,7 @@ def load(
 
     asked = tuple(paths) or config.manifests
     found, for_keeps = _discover(asked, config, root)
-    reader = Reader(root, [*found.diagnostics, *for_keeps.diagnostics])
+    reader = Reader(root, [*found.diagnostics, *for_keeps.diagnostics], cache)
     accounts = _Accounts(config.account_id, environment_account, known_accounts)
     declarations: list[Declaration] = []
     keeps: list[Keep] = []

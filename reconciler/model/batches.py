@@ -8,7 +8,7 @@ makes a record, and of it the ids, only when somebody asks.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, overload
 
@@ -194,14 +194,28 @@ class _Stored(Sequence[tuple[tuple[int, ...], IdSet]]):
 class Batches(Sequence[BatchRecord]):
     """The batches of a target in order of the log, as a value. Records are made when they are asked for."""
 
-    __slots__ = ("columns",)
+    __slots__ = ("_columns", "_count", "_load")
 
-    def __init__(self, columns: Columns) -> None:
-        """`columns`: not to be changed any more."""
-        self.columns = columns
+    def __init__(self, count: int, load: Callable[[], Columns]) -> None:
+        """`load` is called once, when something is asked for: `count` rows that no longer change."""
+        self._count = count
+        self._load = load
+        self._columns: Columns | None = None
+
+    @classmethod
+    def of(cls, columns: Columns) -> Batches:
+        """Those of columns that no longer change."""
+        return cls(len(columns.number), lambda: columns)
+
+    @property
+    def columns(self) -> Columns:
+        """What is said of them."""
+        if self._columns is None:
+            self._columns = self._load()
+        return self._columns
 
     def __len__(self) -> int:
-        return len(self.columns.number)
+        return self._count
 
     def __iter__(self) -> Iterator[BatchRecord]:
         return map(self.columns.record, range(len(self)))

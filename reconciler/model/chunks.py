@@ -9,13 +9,17 @@ is bounded, however many ids are worked on; the price is one read a chunk.
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import sha256
 from itertools import islice
 from operator import eq
-from typing import BinaryIO, Final
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+from reconciler.errors import CacheDamaged
 
 SEPARATOR: Final = b"\xff"
 
@@ -45,6 +49,8 @@ class _Scratch:
         try:
             with self._lock:
                 if self._file is None:
+                    import tempfile  # noqa: PLC0415 - imports much, and few commands need it
+
                     self._file = tempfile.TemporaryFile(buffering=0, prefix="reconciler-")  # noqa: SIM115 - for good
                     self._end = 0
                 file, at = self._file, self._end
@@ -65,46 +71,71 @@ class _Scratch:
 _scratch = _Scratch()
 
 
-class _Kept:
-    """Bytes that do not change: in memory, or in the scratch file once much is in memory.
+class Kept:
+    """Bytes that do not change: in memory, in the scratch file once much is in memory, or in a file of the cache.
 
     Attributes:
         size: how many.
     """
 
-    __slots__ = ("_bytes", "_place", "size")
+    __slots__ = ("_bytes", "_place", "_sha256", "size")
 
     def __init__(self, data: bytes) -> None:
         self.size = len(data)
+        self._sha256 = b""
         self._place = _scratch.keep(data) if _scratch.held + self.size > SCRATCH_ABOVE else None
         self._bytes = data if self._place is None else None
         if self._bytes is not None:
             _scratch.held += self.size  # threads may miss one another here: it is a bound for memory, not a count
 
+    @classmethod
+    def placed(cls, file: BinaryIO, at: int, size: int, sha256: bytes) -> Self:
+        """What is in a file already; `sha256` is checked whenever it is read."""
+        made = cls.__new__(cls)
+        made._put(file, at, size, sha256)
+        return made
+
+    def _put(self, file: BinaryIO, at: int, size: int, sha256: bytes) -> None:
+        self.size, self._bytes, self._place, self._sha256 = size, None, (file, at), sha256
+
     def __del__(self) -> None:
         if getattr(self, "_bytes", None) is not None:
             _scratch.held -= self.size
 
-    def read(self, start: int, size: int) -> bytes:
-        """`size` bytes from `start` on.
+    @property
+    def in_memory(self) -> bool:
+        """Reading it costs nothing."""
+        return self._place is None
+
+    def read(self) -> bytes:
+        """All of it.
 
         Raises:
-            OSError: the scratch file does not give back what was written.
+            CacheDamaged: the file does not give back what was written.
         """
         if self._place is None:
-            return (self._bytes or b"")[start : start + size]
+            return self._bytes or b""
         file, at = self._place
-        data = os.pread(file.fileno(), size, at + start)
-        if len(data) != size:
-            # Never fewer ids without a word: those of a keep would be deleted.
-            raise OSError(_CUT)
+        data = os.pread(file.fileno(), self.size, at)
+        if len(data) != self.size or (self._sha256 and sha256(data).digest() != self._sha256):
+            raise self.damaged()
         return data
 
+    def damaged(self) -> CacheDamaged:
+        """The error for a file that does not give back what was written."""
+        # Never fewer ids without a word: those of a keep would be deleted.
+        name = self._place[0].name if self._place else ""
+        if not isinstance(name, str):
+            return CacheDamaged("the scratch file of ids was cut short or overwritten")
+        with suppress(OSError):
+            Path(name).unlink()
+        return CacheDamaged(
+            f"the file {name} of the cache does not hold what was written to it",
+            hint="it was removed; run the command again",
+        )
 
-_CUT: Final = "the scratch file of ids was cut short or overwritten"
 
-
-class Chunk(_Kept):
+class Chunk(Kept):
     """Some ids in order; at least one.
 
     Attributes:
@@ -127,11 +158,11 @@ class Chunk(_Kept):
         """Its ids, joined.
 
         Raises:
-            OSError: the scratch file does not give back what was written.
+            CacheDamaged: the file that has them does not give back what was written.
         """
-        block = self.read(0, self.size)
+        block = self.read()
         if not (block.startswith(self.first) and block.endswith(self.last)):
-            raise OSError(_CUT)
+            raise self.damaged()
         return block
 
     def ids(self) -> list[bytes]:
@@ -264,46 +295,61 @@ class ChunkWriter:
 class Pages:
     """Blocks of ids one after another, in any order: what is only added to, and read at a place that is known.
 
+    Args:
+        settled: pages that are there already.
+
     Attributes:
-        size: bytes of everything added; the place of what is added next.
+        size: bytes of what is settled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: Iterable[Kept] = ()) -> None:
         self.size = 0
         self._starts: list[int] = []
-        self._pages: list[_Kept] = []
+        self._pages: list[Kept] = []
         self._page = bytearray()
+        self._read: tuple[int, bytes] = (-1, b"")  # the page read last: what is next is most often in it
+        for page in settled:
+            self._settle(page)
 
     def add(self, block: bytes) -> int:
         """Add `block`: its place."""
-        place = self.size
+        place = self.size + len(self._page)
         self._page += block
-        self.size += len(block)
         return place
 
-    def cut(self, size: int) -> None:
-        """Take back what was added since everything was `size` bytes, if it was not settled."""
-        del self._page[len(self._page) - (self.size - size) :]
-        self.size = size
+    def cut(self, place: int) -> None:
+        """Take back what was added from `place` on, if it was not settled."""
+        del self._page[place - self.size :]
 
-    def settle(self) -> None:
-        """What was added stays."""
-        if len(self._page) >= CHUNK_BYTES:
-            self._starts.append(self.size - len(self._page))
-            self._pages.append(_Kept(bytes(self._page)))
+    def settle(self, least: int = CHUNK_BYTES) -> None:
+        """What was added stays, once there are `least` bytes."""
+        if len(self._page) >= least:
+            self._settle(Kept(bytes(self._page)))
             self._page = bytearray()
+
+    def _settle(self, page: Kept) -> None:
+        self._starts.append(self.size)
+        self._pages.append(page)
+        self.size += page.size
+
+    def pages(self) -> tuple[Kept, ...]:
+        """All of it, what was added last too."""
+        self.settle(1)
+        return tuple(self._pages)
 
     def read(self, place: int, size: int) -> bytes:
         """`size` bytes from `place` on, which were added at once.
 
         Raises:
-            OSError: the scratch file does not give back what was written.
+            CacheDamaged: the file that has them does not give back what was written.
         """
-        settled = self.size - len(self._page)
-        if place >= settled:
-            return bytes(self._page[place - settled : place - settled + size])
+        if place >= self.size:
+            return bytes(self._page[place - self.size : place - self.size + size])
         number = bisect_right(self._starts, place) - 1
-        return self._pages[number].read(place - self._starts[number], size)
+        if number != self._read[0]:
+            self._read = number, self._pages[number].read()
+        start = place - self._starts[number]
+        return self._read[1][start : start + size]
 
 
 class _Cursor:

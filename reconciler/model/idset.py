@@ -81,6 +81,8 @@ class IdSet:
         present = [each for each in sets if each]
         if len(present) <= 1:
             return present[0] if present else cls()
+        if all(each._is(present[0]) for each in present):
+            return present[0]
         # Sets share chunks: one that is there several times is one.
         chunks = sorted(dict.fromkeys(chain.from_iterable(each._chunks for each in present)), key=_first)
         if all(one.last < other.first for one, other in pairwise(chunks)):
@@ -92,14 +94,21 @@ class IdSet:
         writer = ChunkWriter()
         for piece in pieces:
             writer.add(piece)
-        return cls._of_chunks(writer.done())
+        return cls.of_chunks(writer.done())
 
     @classmethod
-    def _of_chunks(cls, chunks: tuple[Chunk, ...]) -> IdSet:
+    def of_chunks(cls, chunks: tuple[Chunk, ...], digest: str = "") -> IdSet:
+        """The set of the ids in `chunks`, which stand in order and do not overlap; `digest` if it is known."""
         made = cls()
         made._chunks = chunks
         made._count = sum(chunk.count for chunk in chunks)
+        made._digest = digest
         return made
+
+    @property
+    def pieces(self) -> tuple[Chunk, ...]:
+        """What it is made of."""
+        return self._chunks
 
     def __len__(self) -> int:
         return self._count
@@ -112,9 +121,13 @@ class IdSet:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdSet):
             return NotImplemented
-        if self._chunks == other._chunks:  # the very same ones
+        if self._is(other):
             return True
         return self._count == other._count and self._bounds == other._bounds and self.digest() == other.digest()
+
+    def _is(self, other: IdSet) -> bool:
+        """They are known to be equal, without looking at ids. False: who knows."""
+        return self._chunks == other._chunks or bool(self._digest and self._digest == other._digest)
 
     @property
     def _bounds(self) -> tuple[bytes, bytes] | None:
@@ -145,7 +158,7 @@ class IdSet:
         return IdSet.union((self, other))
 
     def __and__(self, other: IdSet) -> IdSet:
-        if self._chunks == other._chunks:
+        if self._is(other):
             return self
         few, many = (self, other) if len(self) <= len(other) else (other, self)
         return IdSet._written(few._common(many))
@@ -153,10 +166,10 @@ class IdSet:
     def __sub__(self, other: IdSet) -> IdSet:
         if not other:
             return self
-        return IdSet() if self._chunks == other._chunks else IdSet._written(self._without(other))
+        return IdSet() if self._is(other) else IdSet._written(self._without(other))
 
     def __le__(self, other: IdSet) -> bool:
-        return self._count <= other._count and not any(self._without(other))
+        return self._is(other) or (self._count <= other._count and not any(self._without(other)))
 
     def isdisjoint(self, other: IdSet) -> bool:
         """True when no id is in both."""
@@ -290,7 +303,7 @@ class IdSet:
                     partly.append((number, found))
             for numbers, piece in _by_signature(chunk, tuple(whole), partly):
                 groups.setdefault(numbers, ChunkWriter()).add(piece)
-        return [(numbers, IdSet._of_chunks(groups[numbers].done())) for numbers in sorted(groups)]
+        return [(numbers, IdSet.of_chunks(groups[numbers].done())) for numbers in sorted(groups)]
 
 
 def _by_signature(
@@ -396,7 +409,7 @@ class IdSetBuilder:
         """The set of everything added. The builder can go on afterwards."""
         self._sort()
         ordered = self._ordered.done()
-        made = IdSet.union(IdSet._of_chunks(run) for run in (*self._runs, ordered))
+        made = IdSet.union(IdSet.of_chunks(run) for run in (*self._runs, ordered))
         self._runs, self._ordered, self._greatest = [made._chunks], ChunkWriter(), b""
         return made
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cache import NO_CACHE, Cache, cache_of
 from reconciler.clock import Clock, SystemClock, parse_timestamp
 from reconciler.errors import ManifestError
 from reconciler.manifests import Config, load_config
@@ -41,6 +42,7 @@ class Context:
         threads: False does everything in the caller's thread, for deterministic tests.
         diagnostics: warnings about the configuration.
         state_root: what a relative path in `state_url` starts from; None = `root`.
+        cache: what was derived from large files and logs before.
     """
 
     root: Path
@@ -53,6 +55,7 @@ class Context:
     threads: bool = True
     diagnostics: tuple[Diagnostic, ...] = ()
     state_root: Path | None = None
+    cache: Cache = NO_CACHE
 
     @property
     def origin(self) -> str:
@@ -146,6 +149,7 @@ def open_context(
         transport=transport,
         threads=threads,
         diagnostics=diagnostics,
+        cache=cache_of(variables),
     )
 
 
@@ -179,4 +183,5 @@ def load(
         today=context.clock.now().date(),
         known_accounts={index: tuple(sorted(accounts)) for index, accounts in known.items()},
         explicit_conflicts=conflicts,
+        cache=context.cache,
     )

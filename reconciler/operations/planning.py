@@ -18,7 +18,7 @@ from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.recording import unrecorded
 from reconciler.planner import make_plan
 from reconciler.planner.review import worst_first
-from reconciler.state.journal import Journal
+from reconciler.state.reading import read_projection
 from reconciler.state.stores.interface import Store
 
 
@@ -55,7 +55,7 @@ def read_state(context: Context) -> Projection:
     """
     store = context.store()
     try:
-        return Journal(store, context.clock).load() if store.exists() else Projection()
+        return read_projection(store, context.clock, context.cache)
     finally:
         store.close()
 

@@ -144,7 +144,7 @@ class BatchTable(Columns):
         return None if row < 0 else self.number[rows[row]]
 
     def settle(self, rows: range, status: Status, at: str) -> list[tuple[int, int]]:
-        """All of `rows`, a span, get the status, but for those of a later one: ranges of the numbers that got it."""
+        """A span gets the status, but for batches of a later one: ranges of the numbers of those that got it."""
         part = slice(rows.start, rows.stop)
         after = self.status[part].translate(_BECOMES[status])
         got = [code == CODES[status] for code in after]

@@ -103,6 +103,16 @@ def parse(line: bytes) -> Frame:
     )
 
 
+def hash_of(line: bytes, position: int, prev: str) -> str | None:
+    """The hash of `line` if it is the frame of `position` after the one with the hash `prev`, else None.
+
+    As far as hashes tell: that it says something sound is known only to whoever has parsed these very bytes.
+    """
+    digest = hashlib.sha256(memoryview(line)[:-_TAIL_LENGTH]).hexdigest()
+    begins = line.startswith(b'{"v":%d,"pos":%d,"prev":"%s","nonce":"' % (VERSION, position, prev.encode()))
+    return digest if begins and line.endswith(b',"hash":"%s"}\n' % digest.encode()) else None
+
+
 def _bytes(document: dict[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 

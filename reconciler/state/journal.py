@@ -21,11 +21,13 @@ class Journal:
     Attributes:
         store: that holds it.
         fold: as far as it has been read.
+        size: bytes of what has been read or appended.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.fold = Fold()
+        self.size = 0
         self._clock = clock
         self._chain = Chain()
         self._recovered: Recovered | None = None
@@ -52,6 +54,7 @@ class Journal:
             StoreUnavailable, StateError: as `Store.read`.
         """
         self.fold = Fold()
+        self.size = 0
         self._chain = Chain()
         self.catch_up()
         return self.projection()
@@ -59,9 +62,7 @@ class Journal:
     def catch_up(self) -> None:
         """Read and verify what was appended since. Raises as `load`."""
         for line in self.store.read(self._chain.position):
-            frame = self._chain.verify(line)
-            self.fold.apply(frame)
-            self._chain.advance(frame)
+            self._take(self._chain.verify(line))
 
     def append(self, run: str, events: Sequence[Event]) -> Frame:
         """Append one frame at the head, and return once it is durable.
@@ -79,10 +80,14 @@ class Journal:
         said = (*found, *events) if self._chain.position else (*events, *found)  # the header comes first
         frame = self._seal(run, said)
         self._place(frame)
-        self.fold.apply(frame)
-        self._chain.advance(frame)
+        self._take(frame)
         self._recovered = None
         return frame
+
+    def _take(self, frame: Frame) -> None:
+        self.fold.apply(frame)
+        self._chain.advance(frame)
+        self.size += len(frame.line)
 
     def rehearse(self, run: str, events: Sequence[Event]) -> None:
         """Raise the StateError that `append` would raise for what `events` say; nothing is written."""

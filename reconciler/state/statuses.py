@@ -164,7 +164,7 @@ def _replayed(ledger: Ledger, ids: IdSet) -> dict[_Key, IdSet]:
 def _carriers(ledger: Ledger, ids: IdSet) -> _Carriers:
     """The last batch of each of `ids` that was not rejected."""
     found = _Carriers()
-    for batch in reversed(Batches(ledger.batches)):
+    for batch in reversed(Batches.of(ledger.batches)):
         if batch.status != REJECTED:
             for numbers, part in batch.declared:
                 found.update((each, (batch, numbers)) for each in part & ids if each not in found)

@@ -63,6 +63,7 @@ class FileStore(Store):
     """
 
     created_on_demand = True
+    local = True
 
     def __init__(self, path: Path, *, url: str | None = None, calls: OsCalls | None = None) -> None:
         self.path = path

@@ -61,10 +61,12 @@ class Store(ABC):
     Attributes:
         url: printable, without credentials.
         created_on_demand: a missing log may be created by whoever needs one; else only by `state init`.
+        local: reading the log twice costs next to nothing.
     """
 
     url: str
     created_on_demand: bool = False
+    local: bool = False
 
     @abstractmethod
     def read(self, after: int) -> Iterator[bytes]:

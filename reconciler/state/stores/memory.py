@@ -18,6 +18,7 @@ class MemoryStore(Store):
     """
 
     created_on_demand = True
+    local = True
 
     def __init__(self, name: str = "") -> None:
         self.url = f"memory:{name}"

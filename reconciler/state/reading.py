@@ -1,0 +1,56 @@
+"""The state as a value, for those who only read: folded, or as it was folded before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.cache import Cache
+from reconciler.clock import Clock
+from reconciler.model.tombstones import Projection
+from reconciler.state import snapshots
+from reconciler.state.chain import Chain
+from reconciler.state.frames import hash_of
+from reconciler.state.journal import Journal
+from reconciler.state.stores.interface import Store
+
+
+def read_projection(store: Store, clock: Clock, cache: Cache) -> Projection:
+    """What the log in `store` adds up to; empty when there is none. Takes no lock.
+
+    The chain is verified from its first byte. With a snapshot of just this log its frames are hashed, not parsed.
+
+    Raises:
+        StateDamaged, StateTooNew, StoreUnavailable, StateError: as `Journal.load`.
+        CacheDamaged: when something of the snapshot is asked for.
+    """
+    kept = _kept(store, cache) if store.local else None
+    if kept is not None:
+        return kept
+    journal = Journal(store, clock)
+    projection = journal.load()
+    if store.local:  # the time that others take goes into reading, and nothing can spare it
+        snapshots.keep(cache, projection, journal.size)
+    return projection
+
+
+def _kept(store: Store, cache: Cache) -> Projection | None:
+    lines = store.read(0)
+    first = next(lines, None)
+    if first is None:
+        return None
+    chain = Chain()
+    chain.advance(chain.verify(first))
+    snapshot = snapshots.find(cache, chain.lineage)
+    return snapshot.projection() if snapshot is not None and _ends_at(lines, chain, snapshot) else None
+
+
+def _ends_at(lines: Iterator[bytes], chain: Chain, snapshot: snapshots.Snapshot) -> bool:
+    """Does the log, of which `chain` has followed the first frame, end at the head of `snapshot`?"""
+    position, head = chain.position, chain.head
+    for line in lines:
+        position += 1
+        digest = hash_of(line, position, head) if position <= snapshot.position else None
+        if digest is None:
+            return False
+        head = digest
+    return (position, head) == (snapshot.position, snapshot.head)
