@@ -118,11 +118,10 @@ def cache_of(environment: Mapping[str, str]) -> Cache:
     named = environment.get("RECONCILER_CACHE", "")
     if named:
         return NO_CACHE if named == "off" else Cache(Path(named).absolute())
-    folder = environment.get("XDG_CACHE_HOME", "")
-    if folder.startswith("/"):  # others are to be ignored, says the specification of these variables
-        return Cache(Path(folder, "reconciler"))
-    home = environment.get("HOME", "")
-    return Cache(Path(home, ".cache", "reconciler")) if home.startswith("/") else NO_CACHE
+    base, home = environment.get("XDG_CACHE_HOME", ""), environment.get("HOME", "")
+    if not base.startswith("/"):  # such a one is to be ignored, says the specification of these variables
+        base = f"{home}/.cache" if home.startswith("/") else ""
+    return Cache(Path(base, "reconciler", "derived")) if base else NO_CACHE
 
 
 @cache

@@ -92,10 +92,11 @@ class Kept:
     def placed(cls, file: BinaryIO, at: int, size: int, sha256: bytes) -> Self:
         """What is in a file already; `sha256` is checked whenever it is read."""
         made = cls.__new__(cls)
-        made._put(file, at, size, sha256)
+        made.lie(file, at, size, sha256)
         return made
 
-    def _put(self, file: BinaryIO, at: int, size: int, sha256: bytes) -> None:
+    def lie(self, file: BinaryIO, at: int, size: int, sha256: bytes) -> None:
+        """Used by `placed`."""
         self.size, self._bytes, self._place, self._sha256 = size, None, (file, at), sha256
 
     def __del__(self) -> None:

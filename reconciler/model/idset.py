@@ -291,17 +291,21 @@ class IdSet:
             pairs (numbers of the parts, the ids that are in exactly those), ordered by the numbers. Ids
             that are in none come first, under `()`. Groups are never empty; together they are this set.
         """
+        same = [number for number, part in enumerate(parts) if part._is(self)]
+        others = [(number, part) for number, part in enumerate(parts) if part and number not in same]
+        if self and not others:
+            return [(tuple(same), self)]
         groups: dict[tuple[int, ...], ChunkWriter] = {}
         for chunk in self._chunks:
-            whole: list[int] = []
+            whole = list(same)
             partly: list[tuple[int, set[bytes]]] = []
-            for number, part in enumerate(parts):
+            for number, part in others:
                 found = part._beside(chunk)
                 if found is None:
                     whole.append(number)
                 elif found:
                     partly.append((number, found))
-            for numbers, piece in _by_signature(chunk, tuple(whole), partly):
+            for numbers, piece in _by_signature(chunk, tuple(sorted(whole)), partly):
                 groups.setdefault(numbers, ChunkWriter()).add(piece)
         return [(numbers, IdSet.of_chunks(groups[numbers].done())) for numbers in sorted(groups)]
 
@@ -314,6 +318,14 @@ def _by_signature(
         yield whole, chunk
         return
     ids = chunk.ids()
+    if len(partly) == 1:  # most often
+        number, found = partly[0]
+        inside, outside = [raw for raw in ids if raw in found], [raw for raw in ids if raw not in found]
+        if inside:
+            yield tuple(sorted((*whole, number))), inside
+        if outside:
+            yield whole, outside
+        return
     signatures = dict.fromkeys(ids, whole)
     for number, found in partly:
         longer: dict[tuple[int, ...], tuple[int, ...]] = {}

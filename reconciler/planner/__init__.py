@@ -29,7 +29,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from reconciler.differences import describe
 from reconciler.model.accounts import Accounts
 from reconciler.model.desired import Declaration, Desired, DesiredTarget
 from reconciler.model.diagnostic import Diagnostic, note, warning
@@ -49,6 +48,7 @@ from reconciler.model.plan import (
 )
 from reconciler.model.target import Target
 from reconciler.model.tombstones import DeclarationRecord, Projection, Status, TargetRecord
+from reconciler.planner.changed import changed
 from reconciler.planner.checks import limits_in_force, mismatches, narrowing, refusals
 from reconciler.planner.cost import cost_of
 from reconciler.planner.fingerprint import fingerprint
@@ -186,8 +186,14 @@ class _View:
             yield ActionKind.DELETE, "index-recreated", ids - absent
             yield ActionKind.ALREADY_ABSENT, "found-absent", ids & absent
             return
-        known = {status: ids & (record.ids(status) if record else _NOTHING) for status in Status}
-        new = ids - IdSet.union(known.values())
+        remembered = [] if record is None else list(record.by_status.items())
+        known = dict.fromkeys(Status, _NOTHING)
+        new = _NOTHING
+        for numbers, part in ids.partition([held for _, held in remembered]):
+            if numbers:  # one at most: an id has one status
+                known[remembered[numbers[0]][0]] = part
+            else:
+                new = part
         yield (
             ActionKind.ALREADY_ABSENT,
             "found-absent",
@@ -297,6 +303,9 @@ class _View:
                 where = prefix.position
                 matched = ids.starting_with(prefix.text)
                 places.append((ActionSource(where.path, where.line, declaration.reason), matched))
+        if len(places) == 1:  # all of them are declared, so they are there
+            yield kind, reason, (places[0][0],), ids
+            return
         for numbers, part in ids.partition([held for _, held in places]):
             sources = tuple(sorted({places[number][0] for number in numbers}))
             yield kind, reason, sources, part
@@ -349,7 +358,7 @@ class _View:
             )
         if record is not None:
             yield from self._release_diagnostics(planned, record)
-            yield from self._declaration_changes(record)
+            yield from changed(self.desired.of(self.target), record, self.projection, self.limits)
 
     def _release_diagnostics(self, planned: IndexPlan, record: TargetRecord) -> Iterator[Diagnostic]:
         released = planned.ids(ActionKind.RELEASE)
@@ -360,23 +369,3 @@ class _View:
                 f"{self.target}: {len(open_ids):,} of {len(released):,} released ids were never verified absent",
                 "Run verify before you remove their declarations, if you need the evidence.",
             )
-
-    def _declaration_changes(self, record: TargetRecord) -> Iterator[Diagnostic]:
-        applied = {(d.manifest, d.ordinal): d for d in self.projection.declared(record.number)}
-        declared = self.desired.of(self.target)
-        for declaration in (*declared.declarations, *declared.lapsed):
-            before = applied.get((declaration.manifest, declaration.ordinal))
-            if before is None:
-                continue
-            limits = self.limits.of(self.target.index).as_dict()
-            lines = describe(
-                {**before.document(), "limits": dict(before.limits)},
-                {**declaration.document(), "limits": limits},
-            )
-            if lines:
-                yield note(
-                    "declaration-changed",
-                    f"{self.target}: this declaration changed since it was applied",
-                    "\n".join(lines),
-                    declaration.position,
-                )

@@ -1,8 +1,8 @@
 """The projection of a log, kept in the cache: a plan for millions of ids need not parse the log again.
 
 A snapshot is found by the lineage and used for the very head at which it was made. Whoever uses it has hashed
-every frame up to that head: what was folded then is what is there now, byte for byte. A log that is longer, shorter
-or another is folded as if there were no snapshot. Writers always fold the log.
+every frame up to that head: what was folded then is what is there now, byte for byte. A log that is longer,
+shorter or another is folded as if there were no snapshot. Writers always fold the log.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reconciler.errors import CacheDamaged
 from reconciler.model import chunks, idset
 from reconciler.model.idset import IdSet, IdSetBuilder
 
@@ -368,8 +369,8 @@ def test_a_scratch_file_that_lost_ids_is_an_error_and_never_a_smaller_set(monkey
     held = IdSet.of(f"keep-{n:06}" for n in range(30_000))
     assert "keep-000001" in held
     os.ftruncate(chunks._scratch._file.fileno(), 200_000)
-    with pytest.raises(OSError, match="scratch file"):
+    with pytest.raises(CacheDamaged, match="scratch file"):
         list(held)
     os.ftruncate(chunks._scratch._file.fileno(), 1_000_000)  # zeros where ids were
-    with pytest.raises(OSError, match="scratch file"):
+    with pytest.raises(CacheDamaged, match="scratch file"):
         len(IdSet.of(["keep-029999"]) & held)

@@ -43,10 +43,16 @@ def test_what_changed_is_said_in_a_line_that_people_read(build, more, line):
 
 def test_a_changed_list_says_how_many_ids_and_never_which(build):
     (said,) = change(build, build.declaration("x"), build.declaration("x", "secret"))
-    count, digest = sorted(said.detail.splitlines())
-    assert count == "sources.ids.count: 1 → 2"
-    assert digest.startswith("sources.ids.digest: ")
-    assert "secret" not in said.detail
+    assert said.detail == "ids: 1 → 2 ids"
+    (said,) = change(build, build.declaration("x", "y"), build.declaration("x", "secret"))
+    assert said.detail == "ids: 2 ids, not all of them the same"
+
+
+def test_a_list_that_came_or_went_is_told(build):
+    (said,) = change(build, build.declaration(prefixes=["user/"]), build.declaration("x", prefixes=["user/"]))
+    assert said.detail == "ids: added, 1 id"
+    (said,) = change(build, build.declaration("x", "y"), build.declaration(prefixes=["user/"]))
+    assert said.detail.splitlines()[0] == "ids: removed, 2 ids"
 
 
 def test_a_raised_limit_is_told(build):
