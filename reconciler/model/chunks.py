@@ -385,12 +385,30 @@ class _Cursor:
         start, self._at = self._at, after(self._block, limit, self._at)
         return self._block[start : max(start, self._at - 1)]
 
-    def rest(self) -> Iterator[Piece]:
+    def rest(self) -> Iterator[Chunk | bytes]:
         """Everything that is left."""
         if self._block is not None:
             yield self._block[self._at :]
             self._number += 1
         yield from self._run[self._number :]
+
+
+def beside(
+    left: Sequence[Chunk], right: Sequence[Chunk]
+) -> Iterator[tuple[Chunk | bytes | None, Chunk | bytes | None]]:
+    """Two runs side by side, in pieces: what one has up to some id, and what the other has up to the same id.
+
+    None stands for a run that has nothing there. Memory: about two chunks of each.
+    """
+    cursors = _Cursor(left), _Cursor(right)
+    while not any(cursor.over for cursor in cursors):
+        limit = min(cursor.last for cursor in cursors)
+        one, other = (cursor.take(limit) or None for cursor in cursors)
+        yield one, other
+    for piece in cursors[0].rest():
+        yield piece, None
+    for piece in cursors[1].rest():
+        yield None, piece
 
 
 def merged(runs: Iterable[Sequence[Chunk]]) -> Iterator[Piece]:

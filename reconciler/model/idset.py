@@ -22,15 +22,21 @@ from reconciler.model.chunks import (
     Chunk,
     ChunkWriter,
     Piece,
+    beside,
     count_of,
     holds_at,
+    joined,
     lower_bound,
     merged,
+    split,
     unique,
 )
 
-#: So many ids looked up cost as much as taking one chunk's worth apart.
-_LOOK_UPS = 16
+#: One id looked up in a block costs as much as taking so many apart.
+_LOOK_UP = 150
+
+#: From so many times the ids on, the other side is gone through chunk by chunk.
+_MANY = 4
 
 #: Runs that are merged at once; more are first put together.
 _RUNS = 64
@@ -142,17 +148,22 @@ class IdSet:
     def __contains__(self, id_: str) -> bool:
         return any(self._looked_up([id_.encode("utf-8", "surrogatepass")]))
 
-    def _looked_up(self, ids: Iterable[bytes]) -> Iterator[bytes]:
+    def _looked_up(self, ids: list[bytes]) -> Iterator[bytes]:
         """Those of `ids`, which are in order, that this set holds."""
-        chunks, read, block = self._chunks, -1, b""
-        for raw in ids:
-            number = bisect_left(chunks, raw, key=_last)
-            if number == len(chunks):
+        start = 0
+        while start < len(ids):
+            number = bisect_left(self._chunks, ids[start], key=_last)
+            if number == len(self._chunks):
                 return
-            if number != read:
-                read, block = number, chunks[number].block()
-            if holds_at(block, raw, lower_bound(block, raw)):
-                yield raw
+            chunk = self._chunks[number]
+            end = bisect_right(ids, chunk.last, start)
+            block = chunk.block()
+            if (end - start) * _LOOK_UP > chunk.count:
+                held = set(block.split(SEPARATOR))
+                yield from (raw for raw in ids[start:end] if raw in held)
+            else:
+                yield from (raw for raw in ids[start:end] if holds_at(block, raw, lower_bound(block, raw)))
+            start = end
 
     def __or__(self, other: IdSet) -> IdSet:
         return IdSet.union((self, other))
@@ -170,6 +181,26 @@ class IdSet:
 
     def __le__(self, other: IdSet) -> bool:
         return self._is(other) or (self._count <= other._count and not any(self._without(other)))
+
+    def compared(self, other: IdSet) -> tuple[IdSet, IdSet, IdSet]:
+        """What is in this set alone, in both, and in `other` alone: one pass for all three."""
+        if self._is(other):
+            return IdSet(), self, IdSet()
+        if not self or not other:
+            return self, IdSet(), other
+        mine, both, others = ChunkWriter(), ChunkWriter(), ChunkWriter()
+        for left, right in beside(self._chunks, other._chunks):
+            if left is None or right is None:
+                (mine if right is None else others).add(left or right or b"")
+            elif joined(left) == joined(right):
+                both.add(left)
+            else:
+                ids, there = split(left), set(split(right))
+                missing = set(ids) - there
+                mine.add(sorted(missing))
+                both.add([raw for raw in ids if raw not in missing] if missing else left)
+                others.add(sorted(there.difference(ids)))
+        return tuple(map(IdSet.of_chunks, (mine.done(), both.done(), others.done())))  # type: ignore[return-value]
 
     def isdisjoint(self, other: IdSet) -> bool:
         """True when no id is in both."""
@@ -202,7 +233,7 @@ class IdSet:
         chunks = self._chunks[start:end]
         if len(chunks) == 1 and chunks[0] is chunk:
             return None
-        if chunk.count * _LOOK_UPS < sum(each.count for each in chunks):
+        if chunk.count * _MANY < sum(each.count for each in chunks):
             return set(self._looked_up(chunk.ids()))
         blocks = [block for each in chunks if (block := each.between(chunk.first, chunk.last))]
         joined = SEPARATOR.join(blocks)

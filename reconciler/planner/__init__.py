@@ -168,32 +168,39 @@ class _View:
             yield from self._sourced(ActionKind.BLOCKED, "index-missing", wanted, declared)
             return
         yield from self._sourced(ActionKind.BLOCKED, "kept", kept, declared)
-        for kind, reason, ids in self._wanted(wanted - kept, record):
+        if record is not None and self._recreated(record):
+            absent = self._absent
+            yield from self._sourced(ActionKind.DELETE, "index-recreated", wanted - kept - absent, declared)
+            yield from self._sourced(ActionKind.ALREADY_ABSENT, "found-absent", (wanted - kept) & absent, declared)
+            return
+        # The one pass over everything: what is declared, beside what is remembered.
+        new, known, gone = wanted.compared(_NOTHING if record is None else record.ids(*Status))
+        for kind, reason, ids in self._wanted(new - kept, known - kept, record):
             if kind is ActionKind.UNCHANGED:
                 yield kind, reason, (), ids
             else:
                 yield from self._sourced(kind, reason, ids, declared)
-        if record is not None and not self._recreated(record):
+        if record is not None:
             yield from self._lapsed(wanted, declared, record)
-            yield from self._released(wanted, declared, record)
+            yield from self._released(gone - self._lapsed_ids(declared, wanted), record)
 
-    def _wanted(self, ids: IdSet, record: TargetRecord | None) -> Iterator[tuple[ActionKind, str, IdSet]]:
-        """The table of this module's docstring, row by row."""
-        seen = self.seen
-        present = _NOTHING if seen is None else seen.present
-        absent = _NOTHING if seen is None else seen.asked - seen.present
-        if record is not None and self._recreated(record):
-            yield ActionKind.DELETE, "index-recreated", ids - absent
-            yield ActionKind.ALREADY_ABSENT, "found-absent", ids & absent
-            return
-        remembered = [] if record is None else list(record.by_status.items())
+    @property
+    def _absent(self) -> IdSet:
+        """What somebody asked for and did not find."""
+        return _NOTHING if self.seen is None else self.seen.asked - self.seen.present
+
+    def _wanted(
+        self, new: IdSet, remembered: IdSet, record: TargetRecord | None
+    ) -> Iterator[tuple[ActionKind, str, IdSet]]:
+        """The table of this module's docstring, row by row, for ids that the state knows, or does not."""
+        present, absent = _NOTHING if self.seen is None else self.seen.present, self._absent
         known = dict.fromkeys(Status, _NOTHING)
-        new = _NOTHING
-        for numbers, part in ids.partition([held for _, held in remembered]):
-            if numbers:  # one at most: an id has one status
-                known[remembered[numbers[0]][0]] = part
-            else:
-                new = part
+        held = [] if record is None else [(status, ids) for status, ids in record.by_status.items() if ids]
+        if len(held) == 1:
+            known[held[0][0]] = remembered
+        else:
+            for numbers, part in remembered.partition([ids for _, ids in held]):
+                known[held[numbers[0]][0]] = part  # just one: an id has one status
         yield (
             ActionKind.ALREADY_ABSENT,
             "found-absent",
@@ -236,12 +243,15 @@ class _View:
         return (explicit | self._matched(declared.lapsed)) - wanted
 
     def _released(
-        self, wanted: IdSet, declared: DesiredTarget, record: TargetRecord
+        self, gone: IdSet, record: TargetRecord
     ) -> Iterator[tuple[ActionKind, str, tuple[ActionSource, ...], IdSet]]:
-        enforced = wanted | self._lapsed_ids(declared, wanted)
+        """Those of `gone`, remembered and not declared, whose declarations were in scope."""
+        if not gone:
+            return
+        everything = record.ids(*Status)
         for ids, declarations in self._in_scope(record):
             sources = tuple(sorted({ActionSource(d.manifest, d.line, d.reason) for d in declarations}))
-            yield ActionKind.RELEASE, "undeclared", sources, ids - enforced
+            yield ActionKind.RELEASE, "undeclared", sources, gone if ids == everything else ids & gone
 
     def _in_scope(self, record: TargetRecord) -> Iterator[tuple[IdSet, list[DeclarationRecord]]]:
         """Remembered ids with what declared them, if every manifest of it lies within the PATHS asked for."""

@@ -44,7 +44,7 @@ def chunks_are(request, monkeypatch):
     monkeypatch.setattr(chunks, "_IDS_AT_ONCE", 2)
     monkeypatch.setattr(idset, "_RUN_BYTES", 24)
     monkeypatch.setattr(idset, "_RUNS", 2)
-    monkeypatch.setattr(idset, "_LOOK_UPS", 3)
+    monkeypatch.setattr(idset, "_LOOK_UP", 3)
     if request.param == "in the scratch file":
         monkeypatch.setattr(chunks, "SCRATCH_ABOVE", NOTHING)
 
