@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, note, warning
@@ -38,7 +39,7 @@ class Planned:
     paths: tuple[str, ...]
     only: str | None
 
-    @property
+    @cached_property
     def missing(self) -> tuple[Target, ...]:
         """The indexes that the service did not know when somebody looked, in order."""
         seen = {} if self.observation is None else self.observation.targets
