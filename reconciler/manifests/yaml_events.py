@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Never
 
@@ -172,11 +174,41 @@ def id_list_blocks(path: Path, line: int, column: int) -> Iterator[EventBlock]:
         return
 
 
+_marks = attrgetter("anchor", "tag")
+_value = attrgetter("value")
+
+
+class _Events(Iterator[Any]):
+    """The events of a file, one by one or many scalars at a time."""
+
+    def __init__(self, file: HashingFile) -> None:
+        self._parsed: Iterator[Any] = iter(yaml.parse(file, Loader=_LOADER))
+        self._ahead: list[Any] = []  # the last is next
+
+    def __next__(self) -> Any:
+        return self._ahead.pop() if self._ahead else next(self._parsed)
+
+    def scalars(self) -> list[Any]:
+        """Those of the next events, up to a block of them, that are scalars without anchor and tag."""
+        if not self._ahead:
+            events = list(islice(self._parsed, _BLOCK))
+            # What a million items of a list cost is a few lines of Python for each 512 of them.
+            if set(map(type, events)) == {yaml.ScalarEvent} and set(map(_marks, events)) == {(None, None)}:
+                return events
+            self._ahead = events[::-1]
+        found: list[Any] = []
+        while (
+            self._ahead and type(self._ahead[-1]) is yaml.ScalarEvent and _marks(self._ahead[-1]) == (None, None)
+        ):
+            found.append(self._ahead.pop())
+        return found
+
+
 class _Composer:
     """Turns the events of one file into nodes."""
 
     def __init__(self, file: HashingFile, shown: str, id_lists: Collection[tuple[str, ...]]) -> None:
-        self._events: Iterator[Any] = iter(yaml.parse(file, Loader=_LOADER))
+        self._events = _Events(file)
         self._shown = shown
         self._id_lists = id_lists
         self._anchors: dict[str, tuple[Node, int] | None] = {}
@@ -280,20 +312,14 @@ class _Composer:
 
     def _ids(self, start: Any, trail: tuple[str, ...]) -> Ids:
         builder, findings = IdSetBuilder(), Findings(self._shown, self._at(start))
-        block: list[Any] = []
         empty = True
-        for event in self._events:
-            if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
-                block.append(event)
-            elif isinstance(event, yaml.SequenceEndEvent):
+        while True:
+            block = self._events.scalars()
+            odd = None if block else next(self._events)
+            if isinstance(odd, yaml.SequenceEndEvent):
                 break
-            else:
-                block += self._odd_id(event, trail, findings)
             empty = False
-            if len(block) >= _BLOCK:
-                self._add(block, builder, findings)
-                block = []
-        self._add(block, builder, findings)
+            self._add(block or self._odd_id(odd, trail, findings), builder, findings)
         self.diagnostics += findings.diagnostics()
         return Ids(self._at(start), builder.build(), builder.added, empty)
 
@@ -310,7 +336,7 @@ class _Composer:
         return []
 
     def _add(self, events: list[Any], builder: IdSetBuilder, findings: Findings) -> None:
-        values = [event.value for event in events]
+        values = list(map(_value, events))
         block = EventBlock(values, events)
         if not _NULLS.isdisjoint(values):
             for number, event in enumerate(events):

@@ -31,6 +31,7 @@ from reconciler.planfile import SavedPlan
 from reconciler.state.events import LimitsIgnored
 from reconciler.state.journal import Journal
 from reconciler.state.journal import create as create_state
+from reconciler.state.reading import keep_projection
 from reconciler.state.run import Run, whoami
 
 #: Asks a person; gets the plan, returns True only for a clear yes.
@@ -230,6 +231,7 @@ class _Apply:
                     counts, uncounted = _counts(executor.done), executor.uncounted
         finally:
             run.finish("interrupted" if self.interrupts.requested else outcome, counts, uncounted)
+        keep_projection(run.journal, self.context.cache)
         return self._result(approved, executor.done, run.head, self.looked + budget.started)
 
     def _plan(self, projection: Projection) -> Approved:

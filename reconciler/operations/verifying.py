@@ -19,6 +19,7 @@ from reconciler.settler import Audit, Settlement, Settler
 from reconciler.state.chain import walk
 from reconciler.state.journal import Journal
 from reconciler.state.proofs import Proof, proofs_of, read
+from reconciler.state.reading import keep_projection
 from reconciler.state.run import Run, whoami
 from reconciler.state.stores.interface import Store
 
@@ -121,6 +122,7 @@ def verify(
         finally:
             counts = {"verified": settlement.verified, "reappeared": settlement.reappeared}
             run.finish("interrupted" if stop.requested else outcome, counts, settlement.requests)
+        keep_projection(journal, context.cache)
         result = _result(run.snapshot(), run.head, settlement, budget.started, interrupted=stop.requested)
         return replace(result, proofs=_proofs(store, result.reappeared))
     finally:

@@ -28,9 +28,14 @@ def read_projection(store: Store, clock: Clock, cache: Cache) -> Projection:
         return kept
     journal = Journal(store, clock)
     projection = journal.load()
-    if store.local:  # the time that others take goes into reading, and nothing can spare it
-        snapshots.keep(cache, projection, journal.size)
+    keep_projection(journal, cache)
     return projection
+
+
+def keep_projection(journal: Journal, cache: Cache) -> None:
+    """Keep what `journal` adds up to as far as it has been read, if that is worth it."""
+    if journal.store.local:  # the time that others take goes into reading, and nothing can spare it
+        snapshots.keep(cache, journal.projection(), journal.size)
 
 
 def _kept(store: Store, cache: Cache) -> Projection | None:
