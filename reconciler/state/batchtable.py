@@ -8,7 +8,7 @@ from itertools import compress
 from typing import Any, Final
 
 from reconciler.model.batches import CODES, COLUMNS, NOT_ACCEPTED, STATUSES, Columns, Shape
-from reconciler.model.chunks import Pages, block_of
+from reconciler.model.chunks import Pages, block_of, count_of
 from reconciler.model.status import REJECTED, Status
 
 #: Steps that take back a change, to be taken from the last to the first.
@@ -77,15 +77,15 @@ class BatchTable(Columns):
 
     def add(
         self, number: int, run: str, intent: int, at: str, groups: Sequence[tuple[tuple[int, ...], Sequence[str]]]
-    ) -> None:
-        """A row for a batch that is about to be sent.
+    ) -> int:
+        """A row for a batch that is about to be sent: how many ids it has, those of each group once.
 
         Args:
             number: of the batch.
             run: its run.
             intent: the place of the intent.
             at: RFC 3339.
-            groups: (numbers of declarations, ids in any order, each once).
+            groups: (numbers of declarations, ids in any order).
         """
         blocks = [(numbers, block_of(ids)) for numbers, ids in groups]
         shape = tuple((numbers, len(block)) for numbers, block in blocks)
@@ -107,6 +107,7 @@ class BatchTable(Columns):
         self.mutation_id.append(None)
         self.accepted_at.append(None)
         self.processed_at.append(None)
+        return sum(count_of(block) for _, block in blocks)
 
     def _cut(self, rows: int, ascending: bool, place: int) -> None:
         for name in COLUMNS:

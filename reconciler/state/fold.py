@@ -255,10 +255,11 @@ class Fold(Tables):
         if event.batch in self._batches or event.batch < 1:
             raise Refused(f"batch number {event.batch} is used already")
         groups = self._grouped(event.target, event.ids, event.declarations)
-        if not event.ids or len(set(event.ids)) != len(event.ids):
-            raise Refused(f"batch {event.batch} names no id, or one twice")
         table = self._ledgers[event.target].batches
-        table.add(event.batch, self._current.run, self._stamp, self._current.at, groups)
+        named = table.add(event.batch, self._current.run, self._stamp, self._current.at, groups)
+        several = len(groups) > 1 and len(set(event.ids)) != len(event.ids)
+        if not event.ids or named != len(event.ids) or several:
+            raise Refused(f"batch {event.batch} names no id, or one twice")
         self._put(self._batches, event.batch, table)
         self._top = self._top._replace(next_batch=max(self._top.next_batch, event.batch + 1))
 

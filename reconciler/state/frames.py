@@ -18,6 +18,8 @@ VERSION = 1
 #: `prev` of the first frame.
 GENESIS = "0" * 64
 
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
 _MEMBERS = ("v", "pos", "prev", "nonce", "at", "run", "events")
 _TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n\Z')
 _TAIL_LENGTH = len(',"hash":""}\n') + 64
@@ -114,7 +116,7 @@ def hash_of(line: bytes, position: int, prev: str) -> str | None:
 
 
 def _bytes(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _encode(document).encode()
 
 
 def _refuse_other_version(document: dict[str, Any]) -> None:
