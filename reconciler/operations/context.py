@@ -80,7 +80,6 @@ class Context:
             credentials_from(self.environment),
             self.base_url,
             transport=self.transport,
-            pool_size=max(32, self.config.api.concurrency),
             on_answer=budget.observe,
             clock=self.clock,
         )

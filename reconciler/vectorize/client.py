@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 #: Bytes of UTF-8 in an id; documented.
 ID_BYTES_MAXIMUM = 64
 
@@ -39,10 +41,9 @@ class Client:
         credentials: whom to be.
         base_url: as `base_url_from` gives it.
         transport: what sends the requests instead of the network, for tests.
-        connect_timeout: seconds until a connection stands; also the wait for a free one of the pool.
+        connect_timeout: seconds until a connection stands.
         read_timeout: seconds without a byte of the answer; also for its whole body, and for sending.
         user_agent: what the requests call this program; None = its name and version.
-        pool_size: connections at once; at least the number of calls made at once.
         on_answer: called with each answer's rate headers, in the thread of the call (`Budget.observe`).
         clock: tells the time when a `Retry-After` date comes without a `Date`.
 
@@ -60,7 +61,6 @@ class Client:
         connect_timeout: float = CONNECT_SECONDS,
         read_timeout: float = ANSWER_SECONDS,
         user_agent: str | None = None,
-        pool_size: int = 32,
         on_answer: Callable[[RateHeaders], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -84,7 +84,6 @@ class Client:
             transport=transport,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
-            pool_size=pool_size,
         )
 
     def close(self) -> None:
@@ -218,9 +217,10 @@ def _body(ids: Sequence[str]) -> bytes:
         raise ValueError("no ids to send")
     if len(set(ids)) != len(ids):
         raise ValueError("an id is there twice")
-    if not all(id_ and len(id_.encode()) <= ID_BYTES_MAXIMUM for id_ in ids):
+    sizes = {len(id_.encode()) for id_ in ids}
+    if min(sizes) == 0 or max(sizes) > ID_BYTES_MAXIMUM:
         raise ValueError(f"an id is empty or longer than {ID_BYTES_MAXIMUM} bytes")
-    return json.dumps({"ids": list(ids)}, ensure_ascii=False, separators=(",", ":")).encode()
+    return _JSON.encode({"ids": list(ids)}).encode()
 
 
 def _user_agent() -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -30,6 +31,9 @@ _BEFORE_SENDING = (
 )
 
 
+_ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE_SECONDS)
+
+
 class Response(NamedTuple):
     """What came back. `broken` says why the body is not whole; empty when it is."""
 
@@ -50,7 +54,13 @@ class Unanswered(Exception):
 
 
 class Wire:
-    """A pool of connections to one base URL. Thread-safe. Makes one attempt, follows nothing."""
+    """Connections to one base URL. Thread-safe. Makes one attempt, follows nothing.
+
+    As many connections as there are calls at once; who calls takes the one that was used last, so that few stay
+    open at a low pace. One pool for all of them would be searched under a lock for each request, which at 32
+    calls at once takes longer than the request itself; and httpx's client would look for cookies, redirects and
+    authentication that are none here.
+    """
 
     def __init__(
         self,
@@ -60,7 +70,6 @@ class Wire:
         transport: httpx.BaseTransport | None,
         connect_timeout: float,
         read_timeout: float,
-        pool_size: int,
     ) -> None:
         self._base_url = base_url
         self._read_headers = httpx.Headers(headers)
@@ -71,26 +80,16 @@ class Wire:
             connect=connect_timeout, read=read_timeout, write=read_timeout, pool=connect_timeout
         )
         self._extensions = {"timeout": timeout.as_dict()}
-        limits = httpx.Limits(
-            max_connections=pool_size,
-            max_keepalive_connections=pool_size,
-            keepalive_expiry=_KEEP_ALIVE_SECONDS,
-        )
-        parts = urlsplit(base_url)
-        host = parts.hostname or ""
-        shown = f"[{host}]" if ":" in host else host
-        plain = parts.scheme == "http"
+        self._transport = transport
+        self._idle: list[httpx.BaseTransport] = []
+        self._made: list[httpx.BaseTransport] = []
+        plain = urlsplit(base_url).scheme == "http"
         try:
-            self._client = httpx.Client(
-                transport=transport,
-                # Proxies of the environment are used as everywhere, but never for this machine itself.
-                mounts={f"all://{shown}": None} if is_loopback(host) else None,
-                trust_env=not plain,
-                # Loading the certificates takes 20 ms, which plain http to the emulator has no use for.
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
-                limits=limits,
-                follow_redirects=False,
-            )
+            # Loading the certificates takes 20 ms, which plain http to the emulator has no use for.
+            unused = plain or transport is not None
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if unused else httpx.create_ssl_context()
+            self._proxy = _proxy(base_url)
+            self._idle.append(self._connection())
         except (ImportError, ValueError, OSError, httpx.InvalidURL):
             # Not chained, not quoted: a proxy's URL may hold a password.
             raise UsageError(
@@ -98,19 +97,35 @@ class Wire:
                 hint="check HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
             ) from None
 
+    def _connection(self) -> httpx.BaseTransport:
+        if self._transport is not None:
+            return self._transport
+        made = httpx.HTTPTransport(verify=self._tls, limits=_ONE, proxy=self._proxy)
+        self._made.append(made)
+        return made
+
     def exchange(self, method: str, path: str, body: bytes | None) -> Response:
         """Sends one request and reads its answer, whatever its status.
 
         Raises:
             Unanswered: nothing came back.
         """
-        # Built by hand: the client's own way merges URL, headers and cookies anew for each of 10,000 requests.
         headers = self._read_headers if body is None else self._write_headers
         request = httpx.Request(
             method, self._url(path), headers=headers, content=body, extensions=self._extensions
         )
         try:
-            response = self._client.send(request, stream=True)
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connection()
+        try:
+            return self._exchanged(connection, request)
+        finally:
+            self._idle.append(connection)
+
+    def _exchanged(self, connection: httpx.BaseTransport, request: httpx.Request) -> Response:
+        try:
+            response = connection.handle_request(request)
         except httpx.LocalProtocolError:
             # Its text may quote a header, and so the token: neither shown nor chained.
             raise Unanswered("the request could not be written", sent=True, certificate=False) from None
@@ -149,7 +164,19 @@ class Wire:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._client.close()
+        for connection in self._made:
+            connection.close()
+
+
+def _proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for `base_url`. Never one for this machine itself, nor for plain http."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if parts.scheme == "http" or is_loopback(host) or proxy_bypass(host):
+        return None
+    named = getproxies()
+    proxy = named.get("https") or named.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 def _described(error: httpx.RequestError) -> str:
