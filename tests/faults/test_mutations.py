@@ -29,7 +29,7 @@ _DURABLE = f"{_ORDER}::test_no_request_leaves_while_its_intent_is_not_durable_ho
 MUTANTS = [
     Mutant(
         "the fsync of an append is left out", "state/stores/file.py",
-        "            self._calls.fsync(handle)\n            if not self._folder_synced",
+        "            sync(handle)\n            if not self._folder_synced",
         "            if not self._folder_synced", (_SYNCED,),
     ),
     Mutant(
@@ -39,9 +39,9 @@ MUTANTS = [
     ),
     Mutant(
         "the line end is written with the rest", "state/stores/file.py",
-        "        end = self._make_durable(handle, line[:-1], start, start)\n"
-        "        end = self._make_durable(handle, line[-1:], end, start)",
-        "        end = self._make_durable(handle, line, start, start)",
+        "        self._make_durable(handle, line[:-1] + b\"\\0\", start, start, self._calls.fsync)\n"
+        "        self._make_durable(handle, line[-1:], last, start, self._calls.fdatasync)",
+        "        self._make_durable(handle, line, start, start, self._calls.fsync)",
         (f"{_FILE}::test_the_line_end_is_written_alone_when_all_before_it_is_durable",),
     ),
     Mutant(
@@ -110,8 +110,8 @@ MUTANTS = [
     ),
     Mutant(
         "an append is answered before its line end is synced", "state/stores/file.py",
-        "        end = self._make_durable(handle, line[-1:], end, start)",
-        "        end = write_all(self._calls, handle, line[-1:], end)", (_WRITTEN,),
+        "        self._make_durable(handle, line[-1:], last, start, self._calls.fdatasync)",
+        "        write_all(self._calls, handle, line[-1:], last)", (_WRITTEN,),
     ),
     Mutant(
         "what is put aside is not synced", "state/stores/durable.py",

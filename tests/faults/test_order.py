@@ -125,8 +125,8 @@ class Kernel:
         if call == "pwrite64":
             assert self.log in (None, handle)
             self.log = handle
-            self._write(when, data(arguments))
-        elif call == "fsync" and handle == self.log:
+            self._write(when, data(arguments), arguments)
+        elif call in ("fsync", "fdatasync") and handle == self.log:
             if when == "begin":
                 self.syncing = bytes(self.written)
             else:
@@ -137,9 +137,10 @@ class Kernel:
         elif call == "recvfrom" and when == "end" and result > 0:
             self.received += data(arguments)
 
-    def _write(self, when, content):
+    def _write(self, when, content, arguments):
         if when == "end":
-            self.written += content
+            offset = int(arguments.rpartition(")")[0].rpartition(",")[2])
+            self.written[offset : offset + len(content)] = content
         for mutation in re.findall(rb'"mutation_id":"([^"]+)"', content):
             assert mutation in self.received, "an outcome was recorded before it arrived"
 
@@ -175,7 +176,7 @@ def test_the_kernel_sees_write_and_sync_before_each_request_and_again_after_its_
         "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "CLOUDFLARE_API_TOKEN": "t",
         "CLOUDFLARE_BASE_URL": service.base_url,
     }  # fmt: skip
-    watched = "trace=pwrite64,fsync,ftruncate,sendto,sendmsg,recvfrom"
+    watched = "trace=pwrite64,fsync,fdatasync,ftruncate,sendto,sendmsg,recvfrom"
     done = subprocess.run(
         [
             strace, "-f", "-s", "100000", "-e", watched, "-o", str(trace), sys.executable, "-c",

@@ -64,6 +64,10 @@ class FaultyCalls(RealCalls):
         self._meet("fsync")
         super().fsync(handle)
 
+    def fdatasync(self, handle: int) -> None:
+        self._meet("fsync")
+        super().fdatasync(handle)
+
     def ftruncate(self, handle: int, size: int) -> None:
         self._meet("ftruncate")
         super().ftruncate(handle, size)

@@ -32,6 +32,9 @@ class Unsynced(RealCalls):
     def fsync(self, handle):
         pass
 
+    def fdatasync(self, handle):
+        pass
+
 
 def _use(path, content):
     """Open the log, and append to it: (what was read, the journal)."""

@@ -130,7 +130,7 @@ def install(crash_at: int, acknowledged: str, kind: str, twists: Mapping[str, fl
         TWISTS[name](value)
     steps = Steps(crash_at)
     steps.tear(RealCalls)
-    for name in ("fsync", "ftruncate", "link", "unlink"):
+    for name in ("fsync", "fdatasync", "ftruncate", "link", "unlink"):
         steps.around(RealCalls, name)
     steps.around(RealCalls, "open", when=lambda _self, _path, flags, *_: bool(flags & os.O_CREAT))
     steps.around(SidecarGuard, "acquire", before=False)
