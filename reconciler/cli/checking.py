@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from io import BufferedReader
+from contextlib import suppress
+from io import BufferedReader, UnsupportedOperation
+from select import select
 from typing import cast
 
 import click
@@ -18,6 +20,9 @@ from reconciler.render.escape import json_text, plain
 
 #: Bytes. An id has 64 at most; what is longer is no list of ids.
 _LONGEST_LINE = 1_000_000
+
+#: Bytes that are taken from stdin at once, if so many have arrived.
+_AT_ONCE = 4_194_304
 
 
 @click.command(
@@ -42,7 +47,7 @@ def check_ids(index: str, state: str | None, config: str | None, base_url: str |
         say(f"warning: no manifest declares and no state remembers an index named '{plain(index)}'")
     found = False
     for asked in _asked():
-        statuses = [known.status(each) for each in asked]
+        statuses = known.statuses(asked)
         found = found or any(status != "free" for status in statuses)
         # Written and let out as the questions come, so that a program can ask, wait and ask on.
         if form == "json":
@@ -52,6 +57,18 @@ def check_ids(index: str, state: str | None, config: str | None, base_url: str |
     return ExitCode.FOUND if found else ExitCode.DONE
 
 
+def _arrived(stdin: BufferedReader) -> bytes:
+    """What has arrived: at least a byte, or b"" at the end. Many questions at once are answered much faster."""
+    found = stdin.read1(_AT_ONCE)
+    with suppress(UnsupportedOperation):  # it is no file of the system: nobody can say whether more has arrived
+        while found and len(found) < _AT_ONCE and select([stdin], [], [], 0)[0]:
+            more = stdin.read1(_AT_ONCE)
+            if not more:
+                break
+            found += more
+    return found
+
+
 def _asked() -> Iterator[list[str]]:
     """The ids on stdin, as many at a time as have arrived. Blank lines ask nothing."""
     if sys.stdin is None:
@@ -59,7 +76,7 @@ def _asked() -> Iterator[list[str]]:
     stdin = cast("BufferedReader", sys.stdin.buffer)
     rest, number = b"", 0
     while True:
-        chunk = stdin.read1(65_536)
+        chunk = _arrived(stdin)
         *lines, rest = (rest + chunk).split(b"\n")
         if not chunk:
             lines = [rest]

@@ -116,7 +116,7 @@ def verify(head: str | None, state: str | None, config: str | None, base_url: st
         projection = operations.check_head(context, head)
         output.tell(f"Nothing up to {plain(head)} has changed.")
     else:
-        projection = read_state(context)
+        projection = operations.verify_chain(context)
     _note(context, projection)
     output.tell(
         f"The chain of {projection.position:,} {'frame' if projection.position == 1 else 'frames'} is intact."

@@ -120,6 +120,7 @@ class Kept:
         data = os.pread(file.fileno(), self.size, at)
         if len(data) != self.size or (self._sha256 and sha256(data).digest() != self._sha256):
             raise self.damaged()
+        self._sha256 = b""  # once is enough
         return data
 
     def damaged(self) -> CacheDamaged:

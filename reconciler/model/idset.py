@@ -298,6 +298,10 @@ class IdSet:
         """Its ids as UTF-8 joined by 0xFF, some hundred kilobytes at a time, in order."""
         return (chunk.block() for chunk in self._chunks)
 
+    def raw(self) -> Iterator[list[bytes]]:
+        """Its ids as UTF-8, some thousand at a time, in order."""
+        return (chunk.ids() for chunk in self._chunks)
+
     def chunks(self, size: int) -> Iterator[list[str]]:
         """Lists of at most `size` ids, in order; all but the last are full."""
         ids = iter(self)

@@ -169,7 +169,7 @@ class Wire:
 
 
 def _proxy(base_url: str) -> str | None:
-    """The proxy that the environment names for `base_url`. Never one for this machine itself, nor for plain http."""
+    """The proxy that the environment names for `base_url`. Never one for this machine, nor for plain http."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if parts.scheme == "http" or is_loopback(host) or proxy_bypass(host):

@@ -39,7 +39,7 @@ MUTANTS = [
     ),
     Mutant(
         "the line end is written with the rest", "state/stores/file.py",
-        "        self._make_durable(handle, line[:-1] + b\"\\0\", start, start, self._calls.fsync)\n"
+        '        self._make_durable(handle, line[:-1] + b"\\0", start, start, self._calls.fsync)\n'
         "        self._make_durable(handle, line[-1:], last, start, self._calls.fdatasync)",
         "        self._make_durable(handle, line, start, start, self._calls.fsync)",
         (f"{_FILE}::test_the_line_end_is_written_alone_when_all_before_it_is_durable",),
