@@ -102,8 +102,8 @@ class Project:
         return sorted(each.name for each in self.folder.iterdir())
 
     def frames(self) -> list[dict[str, Any]]:
-        """The state file, frame by frame."""
-        return [json.loads(line) for line in (self.folder / "reconciler.state.jsonl").read_text().splitlines()]
+        """The state file, frame by frame. A last line without its end is being written."""
+        return [json.loads(line) for line in (self.folder / "reconciler.state.jsonl").read_text().split("\n")[:-1]]
 
     def kinds(self) -> list[str]:
         return [event["kind"] for frame in self.frames() for event in frame["events"]]
