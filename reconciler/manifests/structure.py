@@ -5,7 +5,6 @@ Lists of ids are checked elsewhere, in bulk: the schema sees a stand-in of one i
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -136,7 +135,9 @@ def _unknown_keys(problem: ValidationError, node: Node) -> list[Diagnostic]:
     known = list(schema.get("properties", {}))
     found = []
     for key in sorted(set(problem.instance) - set(known)) if isinstance(problem.instance, dict) else []:
-        near = difflib.get_close_matches(key, known, 1)
+        from difflib import get_close_matches  # noqa: PLC0415 - only for who mistyped
+
+        near = get_close_matches(key, known, 1)
         code, detail = "unknown-key", f"Known here: {', '.join(known)}."
         if "base_url" in known:
             known_shown = [name for name in known if name != "base_url"]

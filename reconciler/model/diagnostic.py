@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Severity(StrEnum):
@@ -86,3 +87,18 @@ def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
 def has_refusals(diagnostics: Iterable[Diagnostic]) -> bool:
     """True when one of `diagnostics` is a refusal."""
     return any(d.severity is Severity.REFUSAL for d in diagnostics)
+
+
+def diagnostic_dict(diagnostic: Diagnostic) -> dict[str, Any]:
+    """A diagnostic as JSON values, the same in every output."""
+    where = diagnostic.position
+    return {
+        "severity": diagnostic.severity.value,
+        "code": diagnostic.code,
+        "summary": diagnostic.summary,
+        "detail": diagnostic.detail,
+        "path": None if where is None else where.path,
+        "line": None if where is None else where.line,
+        "column": None if where is None else where.column,
+        "related": [{"path": p.path, "line": p.line, "column": p.column} for p in diagnostic.related],
+    }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from reconciler.model.diagnostic import Diagnostic
+from reconciler.model.diagnostic import Diagnostic, diagnostic_dict
 from reconciler.model.target import Target
 
 
@@ -36,21 +36,6 @@ class Notice:
             else:
                 document[each.name] = value
         return document
-
-
-def diagnostic_dict(diagnostic: Diagnostic) -> dict[str, Any]:
-    """A diagnostic as JSON values, the same in every output."""
-    where = diagnostic.position
-    return {
-        "severity": diagnostic.severity.value,
-        "code": diagnostic.code,
-        "summary": diagnostic.summary,
-        "detail": diagnostic.detail,
-        "path": None if where is None else where.path,
-        "line": None if where is None else where.line,
-        "column": None if where is None else where.column,
-        "related": [{"path": p.path, "line": p.line, "column": p.column} for p in diagnostic.related],
-    }
 
 
 @dataclass(frozen=True, slots=True)

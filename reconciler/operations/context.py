@@ -16,13 +16,14 @@ from reconciler.manifests import load as load_manifests
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, has_errors
 from reconciler.model.target import origin_of
-from reconciler.model.tombstones import Projection
-from reconciler.state.stores.interface import Store
-from reconciler.state.stores.urls import open_store
-from reconciler.vectorize import Budget, Client, Dispatcher, base_url_from, credentials_from
+from reconciler.vectorize.credentials import base_url_from, credentials_from
 
 if TYPE_CHECKING:
     import httpx
+
+    from reconciler.model.tombstones import Projection
+    from reconciler.state.stores.interface import Store
+    from reconciler.vectorize import Budget, Client, Dispatcher
 
 DEFAULT_STATE = "file:reconciler.state.jsonl"
 
@@ -68,6 +69,8 @@ class Context:
         Raises:
             UsageError: a URL of no known kind.
         """
+        from reconciler.state.stores.urls import open_store  # noqa: PLC0415 - not everybody looks at the state
+
         return open_store(self.state_url, root=self.state_root or self.root, environment=self.environment)
 
     def client(self, budget: Budget) -> Client:
@@ -76,6 +79,8 @@ class Context:
         Raises:
             AuthenticationFailed: the environment holds no credentials.
         """
+        from reconciler.vectorize import Client  # noqa: PLC0415 - most commands ask nobody
+
         return Client(
             credentials_from(self.environment),
             self.base_url,
@@ -94,6 +99,8 @@ class Context:
 
     def budget(self, projection: Projection, *, made: int = 0) -> Budget:
         """The budget, less what the log says was used in the last five minutes, and `made` requests besides."""
+        from reconciler.vectorize import Budget  # noqa: PLC0415 - as above
+
         now = self.clock.now()
         ages = [
             (now - parse_timestamp(at)).total_seconds() for at, count in projection.requests for _ in range(count)
@@ -105,6 +112,8 @@ class Context:
 
     def dispatcher(self, budget: Budget) -> Dispatcher:
         """A dispatcher within `budget`."""
+        from reconciler.vectorize import Dispatcher  # noqa: PLC0415 - as above
+
         return Dispatcher(self.clock, budget, concurrency=self.config.api.concurrency, threads=self.threads)
 
 

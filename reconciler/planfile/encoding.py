@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.clock import timestamp
-from reconciler.model.notices import diagnostic_dict
+from reconciler.model.diagnostic import diagnostic_dict
 from reconciler.model.plan import FORMAT_VERSION, Action, IndexPlan, Plan
 
 #: Ids turned into text at once: enough to be quick, little enough to stay flat in memory.

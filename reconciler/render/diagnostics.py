@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from reconciler.model.diagnostic import Diagnostic, Severity
-from reconciler.model.notices import diagnostic_dict
+from reconciler.model.diagnostic import Diagnostic, Severity, diagnostic_dict
 from reconciler.render.escape import json_text, line, plain
 from reconciler.render.lines import Line
 

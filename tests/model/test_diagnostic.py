@@ -8,6 +8,7 @@ from reconciler.model.diagnostic import (
     Diagnostic,
     Position,
     Severity,
+    diagnostic_dict,
     error,
     has_errors,
     has_refusals,
@@ -15,7 +16,6 @@ from reconciler.model.diagnostic import (
     refusal,
     warning,
 )
-from reconciler.model.notices import diagnostic_dict
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,6 @@ from reconciler.errors import UsageError
 from reconciler.model.target import is_loopback
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.interface import Store
-from reconciler.state.stores.memory import MemoryStore
-from reconciler.state.stores.postgres_url import open_postgres
 from reconciler.state.stores.redact import redact
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
@@ -40,10 +38,14 @@ def open_store(url: str, *, root: Path | None = None, environment: Mapping[str, 
     scheme = _SCHEME.match(url)
     kind = scheme[1].lower() if scheme else ""
     if kind == "memory":
+        from reconciler.state.stores.memory import MemoryStore  # noqa: PLC0415 - each only for who has it
+
         return MemoryStore(url.partition(":")[2])
     if kind == "s3":
         return _s3(url, variables)
     if kind in ("postgres", "postgresql"):
+        from reconciler.state.stores.postgres_url import open_postgres  # noqa: PLC0415 - as above
+
         return open_postgres(url, variables)
     if (kind and kind != "file") or (not kind and _DATABASE.search(url)):
         raise UsageError(
@@ -58,7 +60,7 @@ def open_store(url: str, *, root: Path | None = None, environment: Mapping[str, 
 
 
 def _s3(url: str, environment: Mapping[str, str]) -> Store:
-    from reconciler.state.stores.s3 import S3Store  # noqa: PLC0415 - only who has such a state loads it
+    from reconciler.state.stores.s3 import S3Store  # noqa: PLC0415 - as above
 
     hint = "use s3://BUCKET/PREFIX; the endpoint of another service than AWS comes from AWS_ENDPOINT_URL_S3"
     try:
