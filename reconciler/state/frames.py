@@ -20,6 +20,12 @@ GENESIS = "0" * 64
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
+#: What JSON has besides arrays and objects. (Only finite floats; those that are not cannot be rendered.)
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+#: Arrays and objects in each other, in what an event says; far more than any needs, far fewer than a parser bears.
+_DEEPEST = 32
+
 _MEMBERS = ("v", "pos", "prev", "nonce", "at", "run", "events")
 _TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n\Z')
 _TAIL_LENGTH = len(',"hash":""}\n') + 64
@@ -54,18 +60,39 @@ class Frame:
 def seal(  # noqa: PLR0917 - in the order in which they stand in the line
     position: int, prev: str, nonce: str, at: str, run: str, events: Iterable[Event]
 ) -> Frame:
-    """Make the frame and its line.
+    """Make the line, and the frame that `parse` reads from it: what no reader would accept is not written.
 
     Raises:
-        ValueError: a text holds half of a surrogate pair, or a number is not finite: such a line is no UTF-8 JSON.
+        ValueError: a text holds half of a surrogate pair, a number is not finite, something is no JSON, or is not
+            of the type that its place asks for.
     """
-    said = tuple(events)
-    document = dict(
-        zip(_MEMBERS, (VERSION, position, prev, nonce, at, run, [encode(e) for e in said]), strict=True)
-    )
+    members = (VERSION, position, prev, nonce, at, run, [encode(event) for event in events])
+    document = _as_read(dict(zip(_MEMBERS, members, strict=True)), _DEEPEST)
     body = _bytes(document)[:-1]
+    read = _check(document)
     digest = hashlib.sha256(body).hexdigest()
-    return Frame(position, prev, nonce, at, run, said, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
+    return Frame(position, prev, nonce, at, run, read, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
+
+
+def _as_read(value: Any, depth: int) -> Any:
+    """A copy of `value`: what a reader of its JSON gets, down to the types.
+
+    Of these values, and of no others, rendering and reading are each other's inverse. So the line need not be
+    read back to know that it will be read as it was meant.
+
+    Raises:
+        ValueError: a reader would get something else.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind in (list, tuple) and depth:
+        if set(map(type, value)) <= _SCALARS:  # thousands of ids, most often
+            return list(value)
+        return [_as_read(each, depth - 1) for each in value]
+    if kind is dict and depth and set(map(type, value)) <= {str}:
+        return {name: _as_read(each, depth - 1) for name, each in value.items()}
+    raise ValueError(f"{kind.__name__} is not what a line can hold here")
 
 
 def parse(line: bytes) -> Frame:
@@ -90,6 +117,9 @@ def parse(line: bytes) -> Frame:
         # Rendering it again refuses at once what a JSON parser forgives: repeated members, spaces, escapes, NaN.
         if not isinstance(document, dict) or _bytes(document) + b"\n" != line:
             raise StateDamaged("it is not written the way frames are")
+        names = tuple(document)
+        if names[: len(_MEMBERS)] != _MEMBERS or names[-1] != "hash":
+            raise ValueError("its members are not those of a frame, in their order")
         events = _check(document)
     except (ValueError, RecursionError) as error:
         raise StateDamaged(f"it cannot be read: {error}") from error
@@ -130,9 +160,6 @@ def _refuse_other_version(document: dict[str, Any]) -> None:
 
 def _check(document: dict[str, Any]) -> tuple[Event, ...]:
     """The events, once every member is what it should be. ValueError otherwise."""
-    names = tuple(document)
-    if names[: len(_MEMBERS)] != _MEMBERS or names[-1] != "hash":
-        raise ValueError("its members are not those of a frame, in their order")
     if document["v"] is not VERSION:
         raise ValueError(f"its version is {document['v']!r}")
     position, prev, events = document["pos"], document["prev"], document["events"]

@@ -106,9 +106,9 @@ class Journal:
             raise StateError(f"this state was moved to {moved}", hint=f"use --state {moved}")
 
     def _seal(self, run: str, events: Sequence[Event]) -> Frame:
-        """The frame, read back as any reader will read it: nothing is written that would be damage later."""
+        """The frame, as any reader will read it: nothing is written that would be damage later."""
         try:
-            sealed = seal(
+            frame = seal(
                 self._chain.position + 1,
                 self._chain.head,
                 self._clock.token(),
@@ -116,7 +116,6 @@ class Journal:
                 run,
                 events,
             )
-            frame = parse(sealed.line)
             self.fold.check(frame)
         except (ValueError, StateDamaged) as error:
             raise StateError(f"this cannot be recorded: {error}") from error

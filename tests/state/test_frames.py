@@ -89,6 +89,76 @@ def test_numbers_that_are_not_finite_cannot_be_written():
         seal(2, "b" * 64, "n", AT, "r", [ev.RunStarted("apply", "loopback", lease=float("nan"))])
 
 
+class Text(str):
+    __slots__ = ("rest",)
+
+
+class Number(int):
+    pass
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.sampled_from([Text("t"), Number(7), b"bytes", object(), "\ud800", {1, 2}]),
+    lambda inner: (
+        st.lists(inner)
+        | st.lists(inner).map(tuple)
+        | st.dictionaries(st.text(st.characters()) | st.sampled_from([1, "1", None, True, 1.5]), inner)
+    ),
+)
+EVENTS = (
+    st.builds(ev.Intent, VALUES, VALUES, VALUES, VALUES)
+    | st.builds(ev.Intent, st.integers(1), st.integers(1), st.just(((((1,), 1),))), IDS | IDS.map(tuple))
+    | st.builds(ev.Accepted, VALUES, VALUES, VALUES)
+    | st.builds(ev.RunFinished, VALUES, VALUES)
+    | st.builds(ev.Declared, VALUES, VALUES, VALUES, VALUES, VALUES, VALUES, limits=VALUES, held=VALUES)
+    | st.builds(
+        ev.Declared, *map(st.just, (1, 1, "m", 1, 1, "r")), limits=st.dictionaries(st.text(), VALUES), held=VALUES
+    )
+    | st.builds(ev.Unknown, st.dictionaries(st.text(), VALUES))
+    | st.builds(ev.Verified, st.integers(1), TEXT, ids=IDS.map(tuple), declarations=VALUES, requests=VALUES)
+)
+
+
+@given(st.lists(EVENTS, max_size=3), VALUES | st.just("n"), VALUES | st.just(AT), st.text())
+def test_a_frame_is_what_any_reader_makes_of_its_line_down_to_the_types_or_is_refused(events, nonce, at, run):
+    try:
+        frame = seal(2, "b" * 64, nonce, at, run, events)
+    except ValueError:
+        return
+    read = parse(frame.line)
+    assert read == frame
+    assert repr(read) == repr(frame)  # 1, True and 1.0 are equal, lists and tuples are not the same
+
+
+def test_a_frame_shares_nothing_that_its_writer_may_still_change():
+    limits, ids = {"max_deletes": 1, "inner": [1]}, ["a", "b"]
+    declared = ev.Declared(1, 1, "m", 1, 1, "r", limits=limits)
+    frame = seal(2, "b" * 64, "n", AT, "r", [declared, ev.Intent(1, 1, [[[1], 2]], ids)])
+    limits["inner"].append(2)
+    ids.append("c")
+    assert frame == parse(frame.line)
+
+
+@pytest.mark.parametrize("depth", [25, 1000, 100_000])
+def test_what_is_nested_too_deeply_to_be_read_is_not_written(depth):
+    deep: object = "x"
+    for _ in range(depth):
+        deep = [deep]
+    event = ev.RunFinished("done", {}, 0)
+    assert parse(seal(2, "b" * 64, "n", AT, "r", [event]).line).events == (event,)
+    unknown = ev.Unknown({"kind": "later", "deep": deep})
+    if depth == 25:
+        assert parse(seal(2, "b" * 64, "n", AT, "r", [unknown]).line).events == (unknown,)
+    else:
+        with pytest.raises(ValueError, match="not what a line can hold"):
+            seal(2, "b" * 64, "n", AT, "r", [unknown])
+
+
 GOOD = seal(1, GENESIS, "n", AT, "", [ev.Header("l" * 32)]).line
 
 
