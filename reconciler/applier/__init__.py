@@ -18,7 +18,7 @@ workers make exactly one attempt each. The rules it keeps:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from math import ceil
 
@@ -200,10 +200,7 @@ class Applier:
             if why := self._unwanted(batch):
                 self._not_sent(batch, why)
             else:
-                self._dispatcher.submit(batch.number, self._request(batch))
-
-    def _request(self, batch: Batch) -> Callable[[], object]:
-        return lambda: self._client.delete_by_ids(batch.lane.work.target, batch.ids)
+                self._dispatcher.submit(batch.number, self._client.deletion(batch.lane.work.target, batch.ids))
 
     def _unwanted(self, batch: Batch) -> str:
         """Why nothing of `batch` should be sent, by what was learned since its intent; "" when it should."""

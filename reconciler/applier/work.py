@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from reconciler.errors import PlanRefused, ReconcilerError, ServiceError
 from reconciler.model.idset import IdSet
@@ -95,7 +96,7 @@ class Lane:
         while self._pieces and len(ids) < size:
             numbers, rest, length = self._pieces.popleft()
             take = min(length, size - len(ids))
-            ids += [next(rest) for _ in range(take)]
+            ids += islice(rest, take)
             runs.append((numbers, take))
             if take < length:
                 self._pieces.appendleft((numbers, rest, length - take))

@@ -108,11 +108,21 @@ class Client:
             ServiceError: see `may_have_been_accepted`.
             ValueError: `ids` is nothing to be sent.
         """
+        return self.deletion(target, ids)()
+
+    def deletion(self, target: Target, ids: Sequence[str]) -> Callable[[], Accepted]:
+        """`delete_by_ids` in two steps: what can be done before it is its turn is done now, the rest when called.
+
+        Raises:
+            ValueError: `ids` is nothing to be sent.
+        """
         body = _body(ids)
         asked = Asked("delete_by_ids", target, self._redact, changes=True, ids=len(ids))
-        return self._ask(
-            asked, "POST", "/delete_by_ids", lambda document: answers.accepted(document, self._redact), body
-        )
+
+        def read(document: Any) -> Accepted:
+            return answers.accepted(document, self._redact)
+
+        return lambda: self._ask(asked, "POST", "/delete_by_ids", read, body)
 
     def get_by_ids(self, target: Target, ids: Sequence[str]) -> frozenset[str]:
         """Which of `ids` (1 to 20, each once) are in the index now. Anything doubtful is an error, never absence.
