@@ -91,6 +91,9 @@ class Applier:
         self._fatal: ReconcilerError | None = None
         self._told = clock.elapsed()
         self._total = 0
+        self._accepted_ids = 0
+        self._accepted_batches = 0
+        self._unformed = 0  # batches, by the ids that are left and the size that is known now
         self._began = clock.elapsed()
 
     def stop(self) -> None:
@@ -107,6 +110,7 @@ class Applier:
         self._lanes = [Lane(work) for work in works if work.ids]
         self._turns = deque(self._lanes)
         self._total = sum(lane.left for lane in self._lanes)
+        self._unformed = self._batches_left()
         self._dispatcher.gate = lambda: self._run.fresh(FRESH)
         if self._total:
             self._tell_progress()
@@ -189,6 +193,7 @@ class Applier:
             runs, ids = lane.form(self._size)
             batch = Batch(self._next_batch, lane, runs, ids)
             self._next_batch += 1
+            self._unformed -= 1
             lane.open += 1
             self._open[batch.number] = batch
             yield batch
@@ -220,7 +225,15 @@ class Applier:
         """Record that no attempt was made; ids that another batch can take go back to their lane."""
         self._record_failure(batch, 0, ServiceError(why), unknown=False, retry_in=None)
         if batch.lane.result.error is None:
-            batch.lane.put_back(batch)
+            self._put_back(batch)
+
+    def _put_back(self, batch: Batch) -> None:
+        self._unformed -= ceil(batch.lane.left / self._size)
+        batch.lane.put_back(batch)
+        self._unformed += ceil(batch.lane.left / self._size)
+
+    def _batches_left(self) -> int:
+        return sum(ceil(lane.left / self._size) for lane in self._lanes)
 
     def _take(self, outcome: Outcome | None) -> None:
         """Turn an attempt's end into an event for the next frame."""
@@ -238,6 +251,8 @@ class Applier:
         result = batch.lane.result
         result.accepted += len(batch.ids)
         result.batches += 1
+        self._accepted_ids += len(batch.ids)
+        self._accepted_batches += 1
         self._outcomes.append((Accepted(batch.number, mutation_id, attempt), batch))
         self._notify(BatchSubmitted(batch.lane.work.target, batch.number, len(batch.ids), mutation_id, attempt))
 
@@ -302,8 +317,9 @@ class Applier:
         stated = error.maximum
         smaller = stated if stated and stated < len(batch.ids) else ceil(len(batch.ids) / 2)
         self._size = min(self._size, smaller)
+        self._unformed = self._batches_left()
         self._withdraw()
-        batch.lane.put_back(batch)
+        self._put_back(batch)
 
     def _wind_down(self) -> None:
         """Take back what has not started: nothing of it was sent, unless an attempt went before."""
@@ -321,7 +337,7 @@ class Applier:
     def _tell_progress(self) -> None:
         now = self._clock.elapsed()
         self._told = now
-        done = sum(lane.result.accepted for lane in self._lanes)
+        done, batches = self._accepted_ids, self._accepted_batches
         left = self._total - done
         spent = now - self._began
         pace = left * spent / done if done and spent > 0 else None
@@ -329,9 +345,8 @@ class Applier:
             phase="sending",
             done=done,
             total=self._total,
-            batches_done=sum(lane.result.batches for lane in self._lanes),
-            batches_total=sum(lane.result.batches + lane.open for lane in self._lanes)
-            + sum(ceil(lane.left / self._size) for lane in self._lanes),
+            batches_done=batches,
+            batches_total=batches + len(self._open) + self._unformed,
             requests=self._dispatcher.budget.started,
             requests_left=self._dispatcher.requests_left,
             seconds_left=pace,

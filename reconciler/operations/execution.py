@@ -219,11 +219,12 @@ class Executor:
         return IdSet() if record is None else record.ids(Status.VERIFIED, Status.ACCEPTED, Status.PROCESSED)
 
     def _release(self, indexes: list[IndexPlan]) -> None:
+        projection = self._run.snapshot()  # once: what is released of one target changes nothing that is asked here
         for index in indexes:
             if index.target in self.done.blocked:
                 continue
+            record = projection.live(index.target)
             for action in index.actions:
-                record = self._run.snapshot().live(index.target)
                 if action.kind is ActionKind.RELEASE and record is not None:
                     for portion in frames(release_events(record, action.ids, action.reason)):
                         self._run.append(portion)
@@ -240,7 +241,7 @@ class Executor:
                 dispatcher,
                 self._context.clock,
                 batch_size=self._context.config.api.batch_size,
-                next_batch=self._run.snapshot().next_batch,
+                next_batch=self._run.fold.next_batch,
                 notify=self._notify,
                 threads=self._context.threads,
             )

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from reconciler.clock import Clock
@@ -56,6 +57,31 @@ from reconciler.vectorize import Dispatcher
 __all__ = ["Audit", "Groups", "Settlement", "Settler", "TargetSettlement", "processed_by"]
 
 
+@dataclass
+class _Tally:
+    """What progress tells, kept up to date: adding it up twice a second over thousands of targets takes its time.
+
+    Attributes:
+        open: targets that are not done.
+    """
+
+    done: int = 0
+    total: int = 0
+    batches_done: int = 0
+    batches_total: int = 0
+    open: int = 0
+
+    @classmethod
+    def of(cls, cases: Sequence[Case]) -> _Tally:
+        """Before anything is read."""
+        return cls(
+            total=sum(len(case.ids) + len(case.absent_ids) + len(case.audit) for case in cases),
+            batches_done=sum(len(case.batches) - len(case.waiting) for case in cases),
+            batches_total=sum(len(case.batches) for case in cases),
+            open=len(cases),
+        )
+
+
 class Settler:
     """Settles targets within a run.
 
@@ -79,6 +105,7 @@ class Settler:
         self._polling = 0
         self._counted = dispatcher.budget.started
         self._told = clock.elapsed()
+        self._tally = _Tally()
 
     def stop(self) -> None:
         """End soon, recording what is known. Safe in a signal handler."""
@@ -118,9 +145,10 @@ class Settler:
             for record in records
         ]
         cases = [case for case in cases if case.asked or case.promises]
-        self._observer.attend(lambda: self._beat(cases), self._notify)
+        self._tally = _Tally.of(cases)
+        self._observer.attend(self._beat, self._notify)
         if cases:
-            self._tell_progress(cases)
+            self._tell_progress()
         fatal = None
         try:
             self._until_done(cases)
@@ -138,32 +166,33 @@ class Settler:
         heapq.heapify(waiting)
         while waiting and not self._stopping:
             due, order = waiting[0]
-            if not self._wait_until(min(due, self._deadline), cases):
+            if not self._wait_until(min(due, self._deadline)):
                 continue
             if due > self._deadline:
                 return
             case = cases[order]
             self._advance(case)
             if case.phase is Phase.DONE:
+                self._tally.open -= 1
                 heapq.heappop(waiting)
             else:
                 heapq.heapreplace(waiting, (case.due, order))
 
-    def _wait_until(self, moment: float, cases: Sequence[Case]) -> bool:
+    def _wait_until(self, moment: float) -> bool:
         """Wait in steps short enough for the lease and for progress; True when `moment` has come."""
-        self._beat(cases)
+        self._beat()
         now = self._clock.elapsed()
         if now >= moment:
             return True
         self._clock.wait(self._wakeups, min(moment - now, PROGRESS_SECONDS))
         return False
 
-    def _beat(self, cases: Sequence[Case]) -> None:
+    def _beat(self) -> None:
         """Renew the lease and tell the progress, when they are due."""
         if self._run.renew_due():
             self._run.renew(self._requests())
         if self._clock.elapsed() - self._told >= PROGRESS_SECONDS:
-            self._tell_progress(cases)
+            self._tell_progress()
 
     def _requests(self) -> int:
         """Requests made since this was last asked."""
@@ -202,6 +231,7 @@ class Settler:
             numbers = [batch.number for batch in done]
             self._run.append([Processed(case.record.number, ranges(numbers), pointer, self._requests())])
             case.waiting.difference_update(numbers)
+            self._tally.batches_done += len(numbers)
             self._notify(ProcessedIds(case.target, len(numbers), pointer))
         if case.waiting:
             if self._clock.elapsed() < case.fallback:
@@ -246,6 +276,7 @@ class Settler:
         case.late = (case.late - reading.asked) | (reading.present & case.ids)
         if missing := len(reading.asked) - len(reading.present):
             case.result.verified += missing
+            self._tally.done += missing
             self._notify(VerifiedIds(case.target, missing, how))
         if wrong := reading.present - case.ids:
             self._found(case, wrong)
@@ -270,22 +301,19 @@ class Settler:
             case.late = IdSet()
         case.result.pending = case.unproven
 
-    def _tell_progress(self, cases: Sequence[Case]) -> None:
+    def _tell_progress(self) -> None:
         self._told = self._clock.elapsed()
+        tally = self._tally
         self._notify(
             Progress(
                 phase="settling",
-                done=sum(case.result.verified for case in cases),
-                total=sum(len(case.ids) + len(case.absent_ids) + len(case.audit) for case in cases),
-                batches_done=sum(len(case.batches) - len(case.waiting) for case in cases),
-                batches_total=sum(len(case.batches) for case in cases),
+                done=tally.done,
+                total=tally.total,
+                batches_done=tally.batches_done,
+                batches_total=tally.batches_total,
                 requests=self._dispatcher.budget.started,
                 requests_left=self._dispatcher.requests_left,
-                seconds_left=self._seconds_left(cases),
+                # Known while the last target is read by get_by_ids; how long the service takes nobody knows.
+                seconds_left=self._observer.seconds_left if tally.open == 1 else None,
             )
         )
-
-    def _seconds_left(self, cases: Sequence[Case]) -> float | None:
-        """Known while the last target is read by get_by_ids; how long the service takes nobody knows."""
-        last = sum(case.phase is not Phase.DONE for case in cases) == 1
-        return self._observer.seconds_left if last else None

@@ -46,6 +46,11 @@ class _Window:
     def add(self, moment: float) -> None:
         self._starts.append(moment)
 
+    def _forget(self, now: float) -> None:
+        """Starts that are a window old say nothing any more; what is left is counted, not gone through."""
+        while self._starts and now - self._starts[0] >= self._seconds - INSTANT:
+            self._starts.popleft()
+
     def free_at(self) -> float:
         full = len(self._starts) == self._limit
         return self._starts[0] + self._seconds if full else float("-inf")
@@ -59,7 +64,8 @@ class _Window:
         return first + rounds * self._seconds
 
     def left(self, now: float) -> int:
-        return self._limit - sum(1 for start in self._starts if now - start < self._seconds - INSTANT)
+        self._forget(now)
+        return self._limit - len(self._starts)
 
 
 class Budget:
