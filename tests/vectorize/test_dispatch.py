@@ -211,6 +211,47 @@ def test_the_budget_is_never_exceeded_retries_included():
     assert budget.in_flight == 0
 
 
+@settings(max_examples=50)
+@given(
+    per_window=st.integers(20, 150),
+    window=st.sampled_from([30.0, 60.0, 300.0]),
+    windows=st.integers(2, 5),
+    slowness=st.floats(0.0, 0.5),
+    turns=st.lists(st.sampled_from(["done", "fault", "index throttle", "refused"]), min_size=1, max_size=40),
+)
+def test_of_the_budget_98_percent_is_used_in_every_window_and_never_one_more_with_retries_in_the_mix(
+    per_window, window, windows, slowness, turns
+):
+    clock = ManualClock()
+    dispatcher = inline(clock, concurrency=8, budget=Budget(clock, per_window=per_window, window=window))
+    starts: list[float] = []
+
+    def attempt() -> str:
+        starts.append(clock.elapsed())
+        turn = turns[len(starts) % len(turns)]
+        clock.advance(slowness * window / per_window)  # answers that alone would leave half of the time unused
+        if turn == "fault":
+            raise ServiceFault("500")
+        if turn == "index throttle":
+            raise Throttled("40041", code=40041, status=400, retry_after=1.0)
+        if turn == "refused":
+            raise TooManyIds("40007", maximum=100, code=40007, status=400)
+        return turn
+
+    began, number = clock.elapsed(), 0
+    while clock.elapsed() < began + windows * window:
+        while dispatcher.queued < 2 * dispatcher.concurrency:
+            dispatcher.submit(number, attempt)
+            number += 1
+        dispatcher.next(1.0)
+    assert all(late - early >= window for early, late in zip(starts, starts[per_window:], strict=False))
+    used = sum(start < began + windows * window for start in starts)
+    assert used >= 0.98 * windows * per_window
+    for each in range(windows):
+        inside = sum(began + each * window <= start < began + (each + 1) * window for start in starts)
+        assert 0.98 * per_window - 1 <= inside <= per_window
+
+
 def test_a_closed_gate_lets_the_caller_act():
     clock = ManualClock()
     fresh = [False]
