@@ -136,8 +136,7 @@ class Launcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.__exit__(None, None, None)  # closes the pipes, upon which it ends, and waits
 
     def run(self, case: Case) -> Done:
         """Run it once.
