@@ -112,7 +112,7 @@ VALUES = st.recursive(
 )
 EVENTS = (
     st.builds(ev.Intent, VALUES, VALUES, VALUES, VALUES)
-    | st.builds(ev.Intent, st.integers(1), st.integers(1), st.just(((((1,), 1),))), IDS | IDS.map(tuple))
+    | st.builds(ev.Intent, st.integers(1), st.integers(1), st.just((((1,), 1),)), IDS | IDS.map(tuple))
     | st.builds(ev.Accepted, VALUES, VALUES, VALUES)
     | st.builds(ev.RunFinished, VALUES, VALUES)
     | st.builds(ev.Declared, VALUES, VALUES, VALUES, VALUES, VALUES, VALUES, limits=VALUES, held=VALUES)

@@ -173,7 +173,7 @@ def reset(address: str) -> None:
 
 
 def _asked(url: str) -> dict[str, Any]:
-    with urlopen(url, timeout=10) as answer:  # noqa: S310 - an http address of this machine
+    with urlopen(url, timeout=10) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
 
