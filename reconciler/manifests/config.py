@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from reconciler.cache import NO_CACHE, Cache
 from reconciler.manifests.files import reason, shown
 from reconciler.model.diagnostic import Diagnostic, Position, error, has_errors
 from reconciler.model.limits import ApiSettings, IndexLimits, Limits
@@ -61,17 +62,19 @@ class Config:
     recheck: timedelta = timedelta()
 
 
-def load_config(path: str | None, *, root: Path) -> tuple[Config, tuple[Diagnostic, ...]]:
+def load_config(path: str | None, *, root: Path, cache: Cache = NO_CACHE) -> tuple[Config, tuple[Diagnostic, ...]]:
     """Read the configuration. Bad input never raises: with an error diagnostic the values are the defaults.
 
     Args:
         path: of the file, relative to `root` or absolute; None: `reconciler.yaml` in `root`, if it is there.
         root: the folder that relative paths start from.
+        cache: of what was found in files before.
     """
     if path is None and not os.path.lexists(root / DEFAULT_NAME):
         return Config(), ()
     # The parser and the schema checker cost 100 ms: only who has a configuration pays for them.
-    from reconciler.manifests.structure import check, value_of  # noqa: PLC0415
+    from reconciler.manifests.soundness import problems  # noqa: PLC0415
+    from reconciler.manifests.structure import value_of  # noqa: PLC0415
     from reconciler.manifests.yaml_events import Table, compose  # noqa: PLC0415
     from reconciler.resources import schema  # noqa: PLC0415
 
@@ -83,7 +86,7 @@ def load_config(path: str | None, *, root: Path) -> tuple[Config, tuple[Diagnost
         return Config(), (error("config-unreadable", summary, "Check the path.", Position(name)),)
     found = list(composed.diagnostics)
     if composed.root is not None:
-        found += check(composed.root, "config")
+        found += problems(composed.root, "config", composed.sha256, cache)
     if isinstance(composed.root, Table):
         found += _credentials(composed.root)
     diagnostics = tuple(sorted(dict.fromkeys(found), key=lambda d: d.sort_key))

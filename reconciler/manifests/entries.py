@@ -15,7 +15,7 @@ from reconciler.manifests.config import is_account
 from reconciler.manifests.files import leaves, printable_path, reason
 from reconciler.manifests.idfiles import IdFile, format_of, read_id_file
 from reconciler.manifests.positions import repeated
-from reconciler.manifests.structure import check
+from reconciler.manifests.soundness import problems
 from reconciler.manifests.yaml_events import ID_LISTS, Ids, Items, Node, Table, Text, compose
 from reconciler.model.desired import FileDigest, Keep, Prefix, Source
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error, warning
@@ -80,7 +80,7 @@ class Reader:
         self.diagnostics.extend(composed.diagnostics)
         if composed.root is None:
             return None
-        self.diagnostics.extend(check(composed.root, "manifest"))
+        self.diagnostics.extend(problems(composed.root, "manifest", composed.sha256, self.cache))
         if not isinstance(composed.root, Table):
             return None
         account = composed.root.get("account_id")

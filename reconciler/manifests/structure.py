@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
-
-from jsonschema import Draft202012Validator, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from reconciler import resources
 from reconciler.manifests.checks import quoted
 from reconciler.manifests.yaml_events import Ids, Items, Node, Table, Text
 from reconciler.model.diagnostic import Diagnostic, Position, error
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator, ValidationError
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?\Z")
@@ -42,6 +43,8 @@ _ENTRY_KEYS = ("ids", "ids_from", "prefixes")
 
 @cache
 def _validator(name: str) -> Draft202012Validator:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 30 ms, of which most commands need nothing
+
     return Draft202012Validator(resources.schema(name))
 
 

@@ -144,7 +144,8 @@ def open_context(
     """
     variables = os.environ if environment is None else environment
     folder = Path(root)
-    settings, diagnostics = load_config(config, root=folder)
+    cache = cache_of(variables)
+    settings, diagnostics = load_config(config, root=folder, cache=cache)
     if has_errors(diagnostics):
         raise ManifestError("the configuration cannot be used", diagnostics=diagnostics)
     return Context(
@@ -157,7 +158,7 @@ def open_context(
         transport=transport,
         threads=threads,
         diagnostics=diagnostics,
-        cache=cache_of(variables),
+        cache=cache,
     )
 
 

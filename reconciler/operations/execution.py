@@ -219,7 +219,9 @@ class Executor:
         return IdSet() if record is None else record.ids(Status.VERIFIED, Status.ACCEPTED, Status.PROCESSED)
 
     def _release(self, indexes: list[IndexPlan]) -> None:
-        projection = self._run.snapshot()  # once: what is released of one target changes nothing that is asked here
+        projection = (
+            self._run.snapshot()
+        )  # once: what is released of one target changes nothing that is asked here
         for index in indexes:
             if index.target in self.done.blocked:
                 continue

@@ -13,7 +13,6 @@ from reconciler.model.observation import Observation, Presence
 from reconciler.model.plan import IndexPlan, Plan
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection
-from reconciler.observer import Observer
 from reconciler.operations.context import Context, load
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.recording import unrecorded
@@ -149,6 +148,8 @@ def observe(
         ServiceError: something could not be read.
         Interrupted: somebody asked to stop.
     """
+    from reconciler.observer import Observer  # noqa: PLC0415 - most plans ask nobody
+
     budget = context.budget(projection, made=made)
     with context.client(budget) as client, context.dispatcher(budget) as dispatcher:
         (interrupts or Interrupts()).on_request(dispatcher.stop)

@@ -117,9 +117,7 @@ def parse(line: bytes) -> Frame:
         # Rendering it again refuses at once what a JSON parser forgives: repeated members, spaces, escapes, NaN.
         if not isinstance(document, dict) or _bytes(document) + b"\n" != line:
             raise StateDamaged("it is not written the way frames are")
-        names = tuple(document)
-        if names[: len(_MEMBERS)] != _MEMBERS or names[-1] != "hash":
-            raise ValueError("its members are not those of a frame, in their order")
+        _check_members(tuple(document))
         events = _check(document)
     except (ValueError, RecursionError) as error:
         raise StateDamaged(f"it cannot be read: {error}") from error
@@ -156,6 +154,11 @@ def _refuse_other_version(document: dict[str, Any]) -> None:
             f"a frame of format {version}; this version reads format {VERSION}",
             hint="use the version of reconciler that wrote this state, or a later one",
         )
+
+
+def _check_members(names: tuple[str, ...]) -> None:
+    if names[: len(_MEMBERS)] != _MEMBERS or names[-1] != "hash":
+        raise ValueError("its members are not those of a frame, in their order")
 
 
 def _check(document: dict[str, Any]) -> tuple[Event, ...]:
