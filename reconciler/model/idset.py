@@ -83,8 +83,11 @@ class IdSet:
 
     @classmethod
     def union(cls, sets: Iterable[IdSet]) -> IdSet:
-        """Everything that is in any of `sets`."""
-        present = [each for each in sets if each]
+        """Everything that is in any of `sets`. They are taken one by one: a hundred thousand need no room."""
+        given = filter(None, sets)
+        present = list(islice(given, _RUNS))
+        if len(present) == _RUNS:
+            present = _put_together(chain(present, given))
         if len(present) <= 1:
             return present[0] if present else cls()
         if all(each._is(present[0]) for each in present):
@@ -93,7 +96,7 @@ class IdSet:
         chunks = sorted(dict.fromkeys(chain.from_iterable(each._chunks for each in present)), key=_first)
         if all(one.last < other.first for one, other in pairwise(chunks)):
             return cls._written(chunks)
-        return cls._written(merged(_put_together(present)))
+        return cls._written(merged(each._chunks for each in present))
 
     @classmethod
     def _written(cls, pieces: Iterable[Piece]) -> IdSet:
@@ -373,25 +376,17 @@ def _by_signature(
     yield from groups.items()
 
 
-def _put_together(sets: Sequence[IdSet]) -> list[tuple[Chunk, ...]]:
-    """The chunks of `sets` as few runs: many small sets are sorted together, as much as memory bears."""
-    if len(sets) <= _RUNS:
-        return [each._chunks for each in sets]
-    runs: list[tuple[Chunk, ...]] = []
-    gathered: list[bytes] = []
-    size = 0
-    for each in sorted(sets, key=len):
-        each_size = sum(map(_size, each._chunks))
-        if each_size > _RUN_BYTES // 4:
-            runs.append(each._chunks)
-            continue
-        gathered += chain.from_iterable(chunk.ids() for chunk in each._chunks)
-        size += each_size
-        if size > _RUN_BYTES:
-            runs.append(IdSet._written([unique(gathered)])._chunks)
-            gathered, size = [], 0
-    runs.append(IdSet._written([unique(gathered)])._chunks)
-    return runs
+def _put_together(sets: Iterable[IdSet]) -> list[IdSet]:
+    """As few sets of the same ids: what is small is sorted together, as much at once as memory bears."""
+    small = IdSetBuilder()
+    large: list[IdSet] = []
+    for each in sets:
+        if sum(map(_size, each._chunks)) > _RUN_BYTES // 4:
+            large.append(each)
+        else:
+            for block in each.blocks():
+                small.extend_block(block)
+    return [small.build(), *large]
 
 
 def _at(block: bytes, start: int) -> str:
@@ -456,7 +451,7 @@ class IdSetBuilder:
         """The set of everything added. The builder can go on afterwards."""
         self._sort()
         ordered = self._ordered.done()
-        made = IdSet.union(IdSet.of_chunks(run) for run in (*self._runs, ordered))
+        made = IdSet._written(merged([*self._runs, ordered]))
         self._runs, self._ordered, self._greatest = [made._chunks], ChunkWriter(), b""
         return made
 
