@@ -241,8 +241,11 @@ class Batches(Sequence[BatchRecord]):
         return repr(tuple(self))
 
 
-def own_ids(batches: Sequence[BatchRecord]) -> Iterator[tuple[BatchRecord, IdSet]]:
-    """Each batch with those of its ids that no later one names; newest first. Rejected batches name none."""
+def own_ids(batches: Sequence[BatchRecord]) -> Iterator[tuple[int, BatchRecord, IdSet]]:
+    """For each batch its place, itself, and those of its ids that no later one names.
+
+    Newest first. Rejected batches name none, and are left out.
+    """
 
     def blocks() -> Iterator[bytes]:
         for batch in batches:
@@ -252,10 +255,10 @@ def own_ids(batches: Sequence[BatchRecord]) -> Iterator[tuple[BatchRecord, IdSet
 
     twice = named_twice(blocks())
     later: set[str] = set()
-    for batch in reversed(batches):
+    for row, batch in zip(range(len(batches) - 1, -1, -1), reversed(batches), strict=True):
         if batch.status == REJECTED:
             continue
         ids = batch.ids
         again = ids & twice
-        yield batch, ids - IdSet.of(later.intersection(again)) if again else ids
+        yield row, batch, ids - IdSet.of(later.intersection(again)) if again else ids
         later.update(again)

@@ -26,7 +26,7 @@ from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import Planned, listed_first
 from reconciler.operations.recording import Book
 from reconciler.settler import Groups, Settlement, Settler
-from reconciler.settler.naming import IDS_AN_EVENT, frames, ranges, whole_batches
+from reconciler.settler.naming import IDS_AN_EVENT, Own, frames, ranges
 from reconciler.state.events import Declared, LeaseRenewed, Released
 from reconciler.state.run import Run
 from reconciler.vectorize import Budget, Client
@@ -219,9 +219,7 @@ class Executor:
         return IdSet() if record is None else record.ids(Status.VERIFIED, Status.ACCEPTED, Status.PROCESSED)
 
     def _release(self, indexes: list[IndexPlan]) -> None:
-        projection = (
-            self._run.snapshot()
-        )  # once: what is released of one target changes nothing that is asked here
+        projection = self._run.snapshot()  # once: nothing that is asked here changes by a release
         for index in indexes:
             if index.target in self.done.blocked:
                 continue
@@ -262,7 +260,7 @@ class Executor:
 
 def release_events(record: TargetRecord, ids: IdSet, reason: str) -> Iterator[Released]:
     """Events that release `ids`: whole batches by their numbers, the rest by name."""
-    whole, covered = whole_batches(record, ids)
+    whole, covered = Own(record).whole(ids)
     if whole:
         yield Released(record.number, reason, batches=ranges(whole))
     for chunk in (ids - covered).chunks(IDS_AN_EVENT):

@@ -314,7 +314,7 @@ def spell_out(record: TargetRecord, sets: Sequence[IdSet]) -> Iterator[dict[str,
     excepted: list[list[IdSet]] = [[] for _ in sets]
     singly: list[list[IdSet]] = [[] for _ in sets]
     carried: list[list[IdSet]] = [[] for _ in sets]
-    for batch, own in own_ids(record.batches):
+    for _, batch, own in own_ids(record.batches):
         for place, each in enumerate(sets):
             part = own & each
             if not part:

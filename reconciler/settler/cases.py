@@ -9,12 +9,12 @@ from functools import cached_property
 
 from reconciler.clock import Clock
 from reconciler.errors import ServiceError
-from reconciler.model.batches import own_ids
 from reconciler.model.idset import IdSet
 from reconciler.model.limits import FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, POLL_GROWTH
 from reconciler.model.target import Target
 from reconciler.model.tombstones import BatchRecord, PrefixPromise, Status, TargetRecord
 from reconciler.observer import seconds_since
+from reconciler.settler.naming import Own
 
 #: From the service's known latency (median under 30 s, p99 under 2 min): after this it should have been applied.
 PROCESSING_SECONDS = 120.0
@@ -185,9 +185,9 @@ class Case:
         return IdSet.union(batch.ids for batch in self.batches.values())
 
     @cached_property
-    def own(self) -> Sequence[tuple[int, IdSet]]:
-        """The ids of each batch that no later one names, by its number."""
-        return tuple((batch.number, own) for batch, own in own_ids(self.record.batches) if own)
+    def own(self) -> Own:
+        """The ids of each batch that no later one names."""
+        return Own(self.record)
 
     @cached_property
     def absent_ids(self) -> IdSet:

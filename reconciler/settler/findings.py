@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reconciler.model.idset import IdSet
 from reconciler.model.tombstones import Status
 from reconciler.settler.cases import Case
-from reconciler.settler.naming import IDS_AN_EVENT, ranges, whole_of
+from reconciler.settler.naming import IDS_AN_EVENT, ranges
 from reconciler.state.events import Event, Reappeared, Verified
 
 
@@ -16,7 +16,7 @@ def found_read(case: Case, asked: IdSet, present: IdSet, how: str) -> Iterator[E
     gone = asked - present
     yield from _proven(case, gone & case.ids, how)
     yield from _never_sent(case, asked, present, how)
-    yield from _named(case, case.audit & case.record.ids(Status.REAPPEARED) & gone, how)
+    yield from _named(case, gone & case.audit & case.record.ids(Status.REAPPEARED), how)
     yield from found_present(case, case.audit & present, how)
 
 
@@ -43,8 +43,8 @@ def _named(case: Case, gone: IdSet, how: str) -> Iterator[Event]:
 def _proven(case: Case, gone: IdSet, how: str) -> Iterator[Event]:
     """Pending ids that are gone: most often every one of every batch."""
     numbers, covered = list(case.batches), case.batch_ids
-    if covered - gone:
-        numbers, covered = whole_of(case.own, gone)
+    if not covered <= gone:
+        numbers, covered = case.own.whole(gone)
     if numbers:
         yield Verified(case.record.number, how, ranges(numbers))
     yield from _named(case, gone - covered, how)
@@ -54,7 +54,7 @@ def _never_sent(case: Case, asked: IdSet, present: IdSet, how: str) -> Iterator[
     """Rule 5: what was found absent and not sent, proven now or found present; with its declarations."""
     for there in (False, True):
         for numbers, group in case.absent:
-            rest = (group - case.ids) & asked
+            rest = (group & asked) - case.ids
             for chunk in (rest & present if there else rest - present).chunks(IDS_AN_EVENT):
                 runs = [[list(numbers), len(chunk)]]
                 if there:

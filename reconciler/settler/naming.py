@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from reconciler.model.batches import own_ids
 from reconciler.model.idset import IdSet
@@ -24,22 +25,49 @@ def ranges(numbers: Sequence[int]) -> list[list[int]]:
     return found
 
 
-def whole_batches(record: TargetRecord, ids: IdSet) -> tuple[list[int], IdSet]:
-    """The batches that an event about `ids` may name.
+class Own:
+    """What an event that names a batch is about: the ids of each batch that no later one names.
 
-    An event that names a batch is about the ids whose last batch it is: all of them must be in `ids`.
-
-    Returns:
-        their numbers, and the ids that they stand for.
+    Args:
+        record: of the target.
     """
-    return whole_of(((batch.number, own) for batch, own in own_ids(record.batches)), ids)
 
+    def __init__(self, record: TargetRecord) -> None:
+        self._record = record
 
-def whole_of(batches: Iterable[tuple[int, IdSet]], ids: IdSet) -> tuple[list[int], IdSet]:
-    """As `whole_batches`, of numbers and what `own_ids` gave."""
-    # Most often a batch is in `ids` or outside: one look-up tells which of thousands are worth a comparison.
-    whole = [(number, own) for number, own in batches if own and own.first(1)[0] in ids and own <= ids]
-    return [number for number, _ in whole], IdSet.union(own for _, own in whole)
+    def __iter__(self) -> Iterator[tuple[int, IdSet]]:
+        """Numbers and those ids, without batches that have none; newest first."""
+        return ((batch.number, own) for _, batch, own in own_ids(self._record.batches) if own)
+
+    def whole(self, ids: IdSet) -> tuple[list[int], IdSet]:
+        """The batches that an event about `ids` may name: all that they stand for must be in it.
+
+        Returns:
+            their numbers, and the ids that they stand for.
+        """
+        # Most often a batch is in `ids` or outside: its first id tells which of thousands are worth a comparison.
+        rows, parts, firsts = self._index
+        numbers: list[int] = []
+        covered: list[IdSet] = []
+        for first in firsts & ids:
+            batch = self._record.batches[rows[first]]
+            own = parts.get(rows[first]) or batch.ids
+            if own <= ids:
+                numbers.append(batch.number)
+                covered.append(own)
+        return numbers, IdSet.union(covered)
+
+    @cached_property
+    def _index(self) -> tuple[dict[str, int], dict[int, IdSet], IdSet]:
+        """Where each batch stands, by its first own id; own ids where they are not all it has; the first ids."""
+        rows: dict[str, int] = {}
+        parts: dict[int, IdSet] = {}
+        for row, batch, own in own_ids(self._record.batches):
+            if own:
+                rows[own.first(1)[0]] = row
+                if len(own) < len(batch.ids):
+                    parts[row] = own
+        return rows, parts, IdSet.of(rows)
 
 
 def frames(events: Iterable[Event]) -> Iterator[list[Event]]:

@@ -126,7 +126,7 @@ class _About:
         self._waiting = record.ids(Status.ACCEPTED, Status.PROCESSED)
         sent = IdSet.union(batch.ids for batch in record.batches if batch.status != REJECTED)
         self._never_sent = IdSet.union(ids for _, ids in record.by_declaration) - sent
-        self._carriers = {batch.number: own for batch, own in own_ids(record.batches)}
+        self._carriers = {batch.number: own for _, batch, own in own_ids(record.batches)}
         self._batches: dict[int, dict[int, BatchRecord]] = {}
         for batch in record.batches:
             for members, _ in batch.declared:

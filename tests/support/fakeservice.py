@@ -145,7 +145,8 @@ async def _serve(port: int, service: FakeService) -> None:
     loop = asyncio.get_running_loop()
     listening = socket.create_server(("127.0.0.1", port), backlog=256)
     server = await loop.create_server(lambda: _Connection(service), sock=listening)
-    print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+    sys.stdout.write(f"http://127.0.0.1:{listening.getsockname()[1]}\n")
+    sys.stdout.flush()
     async with server:
         await server.serve_forever()
 
