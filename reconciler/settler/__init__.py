@@ -76,8 +76,8 @@ class _Tally:
         """Before anything is read."""
         return cls(
             total=sum(len(case.ids) + len(case.absent_ids) + len(case.audit) for case in cases),
-            batches_done=sum(len(case.batches) - len(case.waiting) for case in cases),
-            batches_total=sum(len(case.batches) for case in cases),
+            batches_done=sum(len(case.numbers) - len(case.waiting) for case in cases),
+            batches_total=sum(len(case.numbers) for case in cases),
             open=len(cases),
         )
 
@@ -226,9 +226,9 @@ class Settler:
 
     def _poll(self, case: Case) -> None:
         pointer, case.live_count = self._observer.pointer(case.target)
-        done = [b for b in processed_by(pointer, case.record.batches) if b.number in case.waiting]
-        if done and pointer is not None:
-            numbers = [batch.number for batch in done]
+        processed = processed_by(pointer, case.record.batches)
+        numbers = [batch.number for batch in processed if batch.number in case.waiting]
+        if numbers and pointer is not None:
             self._run.append([Processed(case.record.number, ranges(numbers), pointer, self._requests())])
             case.waiting.difference_update(numbers)
             self._tally.batches_done += len(numbers)

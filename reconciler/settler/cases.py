@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
+from itertools import chain
 
 from reconciler.clock import Clock
 from reconciler.errors import ServiceError
@@ -89,23 +90,19 @@ class Audit:
     promises: Mapping[int, Sequence[PrefixPromise]] = field(default_factory=dict)
 
 
-def processed_by(pointer: str | None, batches: Sequence[BatchRecord]) -> tuple[BatchRecord, ...]:
-    """The accepted batches that `pointer` proves processed (rule 1).
+def processed_by(pointer: str | None, batches: Sequence[BatchRecord]) -> Iterator[BatchRecord]:
+    """The accepted batches that `pointer` proves processed (rule 1), one by one: there may be very many.
 
     Args:
         pointer: the newest processed mutation the service names; None before the first.
         batches: of one target, in order of the log, whatever their status.
     """
-    named = [batch for batch in batches if pointer and batch.mutation_id == pointer]
-    if not named:
-        return ()
-    intent = min(batch.intent for batch in named)
-    return tuple(
-        batch
-        for batch in batches
-        if batch.status == Status.ACCEPTED
-        and (batch.mutation_id == pointer or (batch.accepted is not None and batch.accepted < intent))
-    )
+    named = [batch.intent for batch in batches if pointer and batch.mutation_id == pointer]
+    intent = min(named, default=0)
+    for batch in batches if named else ():
+        before = batch.accepted is not None and batch.accepted < intent
+        if batch.status == Status.ACCEPTED and (batch.mutation_id == pointer or before):
+            yield batch
 
 
 class Phase(Enum):
@@ -143,8 +140,10 @@ class Case:
         self.audit = audit
         self.promises = promises
         self.result = TargetSettlement()
-        self.batches = {b.number: b for b in record.batches if b.status in (Status.ACCEPTED, Status.PROCESSED)}
-        self.waiting = {n for n, b in self.batches.items() if b.status == Status.ACCEPTED}
+        self.numbers = [
+            batch.number for batch in self._pending()
+        ]  # of its batches; records are made when asked for
+        self.waiting = {batch.number for batch in self._pending() if batch.status == Status.ACCEPTED}
         self.ids = record.ids(Status.ACCEPTED, Status.PROCESSED)
         self.late = IdSet()  # present at the last read
         self.late_at = float("-inf")  # when the last read that asked for all of them began
@@ -160,19 +159,23 @@ class Case:
         # future is no age.
         now = clock.now()
         if self.waiting:
-            waiting = [self.batches[number] for number in self.waiting]
-            ages = [0.0 if b.run == run else seconds_since(b.accepted_at, now) for b in waiting]
-            self.fallback = clock.elapsed() + max(0.0, PROCESSING_SECONDS - max(0.0, min(ages)))
+            waiting = (batch for batch in self._pending() if batch.status == Status.ACCEPTED)
+            age = min(0.0 if b.run == run else seconds_since(b.accepted_at, now) for b in waiting)
+            self.fallback = clock.elapsed() + max(0.0, PROCESSING_SECONDS - max(0.0, age))
         else:
-            ages = [seconds_since(b.processed_at or b.settled_at, now) for b in self._processed()]
+            ages = (seconds_since(b.processed_at or b.settled_at, now) for b in self._processed())
             self.processed_at -= max(0.0, min(ages, default=0.0))
             self.fallback = clock.elapsed()
 
-    def _processed(self) -> Sequence[BatchRecord]:
+    def _pending(self) -> Iterator[BatchRecord]:
+        """The batches that wait or were processed."""
+        return (batch for batch in self.record.batches if batch.status in (Status.ACCEPTED, Status.PROCESSED))
+
+    def _processed(self) -> Iterator[BatchRecord]:
         """The batches that the pending ids came with; some may be verified but for those ids."""
         stragglers = self.ids - self.batch_ids
-        verified = [b for b in self.record.batches if b.status == Status.VERIFIED] if stragglers else []
-        return [*self.batches.values(), *(b for b in verified if not b.ids.isdisjoint(stragglers))]
+        verified = (b for b in self.record.batches if b.status == Status.VERIFIED) if stragglers else iter(())
+        return chain(self._pending(), (b for b in verified if not b.ids.isdisjoint(stragglers)))
 
     @property
     def unproven(self) -> int:
@@ -182,7 +185,7 @@ class Case:
     @cached_property
     def batch_ids(self) -> IdSet:
         """Every id of the batches that wait or were processed."""
-        return IdSet.union(batch.ids for batch in self.batches.values())
+        return IdSet.union(batch.ids for batch in self._pending())
 
     @cached_property
     def own(self) -> Own:

@@ -42,7 +42,7 @@ def _named(case: Case, gone: IdSet, how: str) -> Iterator[Event]:
 
 def _proven(case: Case, gone: IdSet, how: str) -> Iterator[Event]:
     """Pending ids that are gone: most often every one of every batch."""
-    numbers, covered = list(case.batches), case.batch_ids
+    numbers, covered = case.numbers, case.batch_ids
     if not covered <= gone:
         numbers, covered = case.own.whole(gone)
     if numbers:
