@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-from reconciler.cache.layout import Contents, Writer
+from reconciler.cache.layout import CacheFile, Contents, Writer
 
 #: Bytes of a source that are derived again faster than a file is worth it.
 LEAST: Final = 1_048_576
@@ -48,7 +48,7 @@ class Cache:
         if path is None:
             return None
         try:
-            contents = Contents(path.open("rb", buffering=0))
+            contents = Contents(CacheFile(path))
             os.utime(path)  # used now
         except (OSError, ValueError, KeyError, TypeError):
             return None

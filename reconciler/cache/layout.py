@@ -12,8 +12,8 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from io import FileIO
-from typing import Any, BinaryIO, Final, cast
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from reconciler.model.chunks import Chunk, Kept
 from reconciler.model.idset import IdSet
@@ -74,6 +74,27 @@ class Writer:
         return len(self._index[what]) - 1
 
 
+class CacheFile:
+    """A file that is open for reading as long as something of it is held.
+
+    Attributes:
+        name: its path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError: it cannot be opened."""
+        self.name = str(path)
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._descriptor
+
+
 class Contents:
     """What a file of the cache holds. Blocks are read, and checked, when they are asked for.
 
@@ -82,7 +103,7 @@ class Contents:
         document: whatever else there is to say.
     """
 
-    def __init__(self, file: FileIO) -> None:
+    def __init__(self, file: CacheFile) -> None:
         """Read the index.
 
         Raises:
@@ -99,7 +120,7 @@ class Contents:
         if sha256(index).hexdigest().encode() != footer[16:80]:
             raise ValueError("its index does not match its digest")
         found = json.loads(index)
-        self._file = cast("BinaryIO", file)
+        self._file = file
         self.key: dict[str, Any] = found["key"]
         self.document: dict[str, Any] = found["document"]
         self._chunks: list[list[Any]] = found["chunks"]

@@ -17,7 +17,7 @@ from hashlib import sha256
 from itertools import islice
 from operator import eq
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Protocol, Self
 
 from reconciler.errors import CacheDamaged
 
@@ -32,6 +32,17 @@ SCRATCH_ABOVE = 24 * 1_048_576
 
 #: Ids joined at once.
 _IDS_AT_ONCE: Final = 2048
+
+
+class OpenFile(Protocol):
+    """A file that is read in place. `name`: its path; for one without a name whatever else."""
+
+    @property
+    def name(self) -> Any:
+        """See the class."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
 
 
 class _Scratch:
@@ -83,19 +94,21 @@ class Kept:
     def __init__(self, data: bytes) -> None:
         self.size = len(data)
         self._sha256 = b""
-        self._place = _scratch.keep(data) if _scratch.held + self.size > SCRATCH_ABOVE else None
+        self._place: tuple[OpenFile, int] | None = (
+            _scratch.keep(data) if _scratch.held + self.size > SCRATCH_ABOVE else None
+        )
         self._bytes = data if self._place is None else None
         if self._bytes is not None:
             _scratch.held += self.size  # threads may miss one another here: it is a bound for memory, not a count
 
     @classmethod
-    def placed(cls, file: BinaryIO, at: int, size: int, sha256: bytes) -> Self:
+    def placed(cls, file: OpenFile, at: int, size: int, sha256: bytes) -> Self:
         """What is in a file already; `sha256` is checked whenever it is read."""
         made = cls.__new__(cls)
         made.lie(file, at, size, sha256)
         return made
 
-    def lie(self, file: BinaryIO, at: int, size: int, sha256: bytes) -> None:
+    def lie(self, file: OpenFile, at: int, size: int, sha256: bytes) -> None:
         """Used by `placed`."""
         self.size, self._bytes, self._place, self._sha256 = size, None, (file, at), sha256
 

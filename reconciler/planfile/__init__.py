@@ -14,15 +14,16 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from reconciler.errors import PlanFileError
 from reconciler.model.plan import Plan
-from reconciler.planfile.decoding import SavedPlan, decode
+from reconciler.planfile.decoding import SavedPlan, decode, decode_lines
 from reconciler.planfile.encoding import encode
 
 __all__ = ["SavedPlan", "decode", "encode", "read", "write"]
@@ -36,7 +37,7 @@ def read(path: str | Path) -> SavedPlan:
     """
     try:
         with open(path, "rb", opener=_ordinary) as stream:
-            data = stream.read()
+            saved = _read(stream, str(path))
     except FileNotFoundError:
         hint = "Make it with `reconciler plan --out FILE`."
         raise PlanFileError(f"{path}: there is no such plan file", hint=hint) from None
@@ -44,7 +45,23 @@ def read(path: str | Path) -> SavedPlan:
         raise PlanFileError(f"{path}: is a folder, not a plan file") from None
     except (OSError, ValueError) as problem:
         raise PlanFileError(f"{path}: cannot be read: {_reason(problem)}") from None
-    return replace(decode(data, path=str(path)), sha256=hashlib.sha256(data).hexdigest())
+    return saved
+
+
+def _read(stream: BinaryIO, path: str) -> SavedPlan:
+    digest = hashlib.sha256()
+
+    def lines() -> Iterator[bytes]:
+        for line in stream:
+            digest.update(line)
+            yield line
+
+    saved = decode_lines(lines())
+    if saved is None:
+        stream.seek(0)
+        data = stream.read()
+        saved, digest = decode(data, path=path), hashlib.sha256(data)
+    return replace(saved, sha256=digest.hexdigest())
 
 
 def write(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
+from secrets import token_hex
 from typing import Any
 
 from reconciler.clock import parse_timestamp
@@ -29,10 +30,8 @@ from reconciler.model.plan import (
     Summary,
 )
 from reconciler.model.target import Target
+from reconciler.planfile.extraction import MAX_ID_BYTES, NotPlain, extract
 from reconciler.resources import schema
-
-#: Bytes of UTF-8 in an id or in the name of an index.
-_MAX_NAME_BYTES = 64
 
 #: This major version; a higher minor one only adds keys.
 _KNOWN_VERSIONS = rf"{FORMAT_VERSION.partition('.')[0]}\.[0-9]{{1,6}}"
@@ -74,13 +73,31 @@ def decode(data: bytes, *, path: str) -> SavedPlan:
         PlanFileError: it is no plan that this version can use; the message names the file and the place.
     """
     try:
-        document = _parse(data)
-        _check_version(document)
-        taken = _take_ids(document)
-        _check_structure(document)
-        return _saved_plan(document, taken)
+        return _decoded(data, (), "")
     except _Unusable as problem:
         raise PlanFileError(f"{path}: {problem}", hint=problem.hint) from None
+
+
+def decode_lines(lines: Iterable[bytes]) -> SavedPlan | None:
+    """As `decode`, without ever holding the text. None: only `decode` can say what is wrong with it, if anything.
+
+    Args:
+        lines: of the plan file, with their ends. Untrusted.
+    """
+    mark = token_hex(16)
+    try:
+        text, extracted = extract(lines, mark)
+        return _decoded(text, extracted, mark)
+    except (NotPlain, _Unusable):
+        return None
+
+
+def _decoded(data: bytes, extracted: Sequence[IdSet], mark: str) -> SavedPlan:
+    document = _parse(data)
+    _check_version(document)
+    taken = _take_ids(document, extracted, mark)
+    _check_structure(document)
+    return _saved_plan(document, taken)
 
 
 class _Unusable(Exception):
@@ -144,17 +161,26 @@ def _check_version(document: dict[str, Any]) -> None:
         )
 
 
-def _take_ids(document: dict[str, Any]) -> dict[tuple[int, int], list[Any]]:
+def _take_ids(
+    document: dict[str, Any], extracted: Sequence[IdSet], mark: str
+) -> dict[tuple[int, int], list[Any] | IdSet]:
     """Move the lists of ids out of the document: the schema's validator would take minutes over a million.
+
+    Args:
+        document: as it was parsed.
+        extracted: lists that were taken out before that.
+        mark: of what stands in for them; "" when none were.
 
     Returns:
         the lists by number of the index and of the action; an empty list stands in for each.
     """
-    taken: dict[tuple[int, int], list[Any]] = {}
+    taken: dict[tuple[int, int], list[Any] | IdSet] = {}
     for number, index in enumerate(_list(document.get("indexes"))):
         for place, action in enumerate(_list(index.get("actions") if isinstance(index, dict) else None)):
             if isinstance(action, dict) and isinstance(action.get("ids"), list):
-                taken[number, place] = action["ids"]
+                ids = action["ids"]
+                marked = bool(mark) and len(ids) == 1 and isinstance(ids[0], list) and ids[0][:1] == [mark]
+                taken[number, place] = extracted[ids[0][1]] if marked else ids
                 action["ids"] = []
     return taken
 
@@ -178,7 +204,7 @@ def _check_structure(document: dict[str, Any]) -> None:
         raise _Unusable(f"{place}: {said}")
 
 
-def _saved_plan(document: Json, taken: Mapping[tuple[int, int], list[Any]]) -> SavedPlan:
+def _saved_plan(document: Json, taken: Mapping[tuple[int, int], list[Any] | IdSet]) -> SavedPlan:
     indexes = tuple(
         _index(each, number, [taken[number, place] for place in range(len(each["actions"]))])
         for number, each in enumerate(document["indexes"])
@@ -235,7 +261,7 @@ def _check_whole(plan: Plan, document: Json) -> None:
 _ALTERED = "The file was altered after it was made. Make it again with `reconciler plan --out FILE`."
 
 
-def _index(raw: Json, number: int, ids: list[list[Any]]) -> IndexPlan:
+def _index(raw: Json, number: int, ids: Sequence[list[Any] | IdSet]) -> IndexPlan:
     where = f"indexes[{number}]"
     _check_name(raw["index"], f"{where}.index")
     actions = tuple(
@@ -272,12 +298,13 @@ def _index(raw: Json, number: int, ids: list[list[Any]]) -> IndexPlan:
     )
 
 
-def _action(raw: Json, ids: list[Any], where: str) -> Action:
+def _action(raw: Json, ids: list[Any] | IdSet, where: str) -> Action:
     kind = ActionKind(raw["action"])
     if kind is ActionKind.UNCHANGED:
         raise _Unusable(f"{where}.action: unchanged ids are counted, not listed")
     sources = tuple(ActionSource(s["path"], int(s["line"]), s["reason"]) for s in raw["sources"])
-    return Action(kind, raw["reason"], sources, _ids(ids, f"{where}.ids"))
+    held = ids if isinstance(ids, IdSet) else _ids(ids, f"{where}.ids")
+    return Action(kind, raw["reason"], sources, held)
 
 
 def _ids(ids: list[Any], where: str) -> IdSet:
@@ -287,7 +314,7 @@ def _ids(ids: list[Any], where: str) -> IdSet:
         made = IdSet.of(ids)
     except (TypeError, UnicodeEncodeError):
         sizes, made = {0}, IdSet()
-    if sizes and not (min(sizes) >= 1 and max(sizes) <= _MAX_NAME_BYTES):
+    if sizes and not (min(sizes) >= 1 and max(sizes) <= MAX_ID_BYTES):
         for place, each in enumerate(ids):
             _check_name(each, f"{where}[{place}]")
     if len(made) != len(ids):
@@ -303,8 +330,8 @@ def _check_name(name: Any, where: str) -> None:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise _Unusable(f"{where}: half of a surrogate pair, which UTF-8 does not know") from None
-    if not 1 <= size <= _MAX_NAME_BYTES:
-        raise _Unusable(f"{where}: {size:,} bytes of UTF-8, must be 1 to {_MAX_NAME_BYTES}")
+    if not 1 <= size <= MAX_ID_BYTES:
+        raise _Unusable(f"{where}: {size:,} bytes of UTF-8, must be 1 to {MAX_ID_BYTES}")
 
 
 def _summary(raw: Json) -> Summary:
