@@ -15,8 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from reconciler.model.chunks import Chunk, Kept
+from reconciler.model.chunks import Chunk
 from reconciler.model.idset import IdSet
+from reconciler.model.kept import Kept
 
 MAGIC: Final = b"reconciler cache 1\n"
 _FOOTER: Final = 16 + 64 + len(MAGIC)

@@ -1,7 +1,7 @@
 """The batches of a target: one record each for whoever looks at one, columns for a hundred thousand of them.
 
 A log of ten million ids holds a hundred thousand batches. As objects with sets of their own they would take ten
-times the memory of what they say, so `Batches` keeps a column for each field and the ids in `chunks.Pages`, and
+times the memory of what they say, so `Batches` keeps a column for each field and the ids in `kept.Pages`, and
 makes a record, and of it the ids, only when somebody asks.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, overload
 
-from reconciler.model.chunks import Pages
 from reconciler.model.idset import IdSet
+from reconciler.model.kept import Pages
 from reconciler.model.layers import named_twice
 from reconciler.model.status import REJECTED, Status
 

@@ -17,32 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, pairwise
 from operator import attrgetter
 
-from reconciler.model.chunks import (
-    SEPARATOR,
-    Chunk,
-    ChunkWriter,
-    Piece,
-    beside,
-    count_of,
-    holds_at,
-    joined,
-    lower_bound,
-    merged,
-    split,
-    unique,
-)
-
-#: One id looked up in a block costs as much as taking so many apart.
-_LOOK_UP = 150
-
-#: From so many times the ids on, the other side is gone through chunk by chunk.
-_MANY = 4
+from reconciler.model.building import LARGE, ChunkBuilder
+from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, Piece, joined, lower_bound, split, unique
+from reconciler.model.merging import beside, looked_up, merged, overlapping, shared
 
 #: Runs that are merged at once; more are first put together.
 _RUNS = 64
-
-#: Bytes of ids that are sorted at once.
-_RUN_BYTES = 16 * 1_048_576
 
 _first, _last, _size = attrgetter("first"), attrgetter("last"), attrgetter("size")
 
@@ -149,24 +129,7 @@ class IdSet:
         return f"<IdSet of {self._count}>"
 
     def __contains__(self, id_: str) -> bool:
-        return any(self._looked_up([id_.encode("utf-8", "surrogatepass")]))
-
-    def _looked_up(self, ids: list[bytes]) -> Iterator[bytes]:
-        """Those of `ids`, which are in order, that this set holds."""
-        start = 0
-        while start < len(ids):
-            number = bisect_left(self._chunks, ids[start], key=_last)
-            if number == len(self._chunks):
-                return
-            chunk = self._chunks[number]
-            end = bisect_right(ids, chunk.last, start)
-            block = chunk.block()
-            if (end - start) * _LOOK_UP > chunk.count:
-                held = set(block.split(SEPARATOR))
-                yield from (raw for raw in ids[start:end] if raw in held)
-            else:
-                yield from (raw for raw in ids[start:end] if holds_at(block, raw, lower_bound(block, raw)))
-            start = end
+        return any(looked_up(self._chunks, [id_.encode("utf-8", "surrogatepass")]))
 
     def __or__(self, other: IdSet) -> IdSet:
         return IdSet.union((self, other))
@@ -213,7 +176,7 @@ class IdSet:
     def _common(self, other: IdSet) -> Iterator[Piece]:
         """What is in both, in order. No piece is empty."""
         for chunk in self._chunks:
-            found = other._beside(chunk)
+            found = shared(other._chunks, chunk)
             if found is None:
                 yield chunk
             elif held := [raw for raw in chunk.ids() if raw in found] if found else []:
@@ -222,31 +185,13 @@ class IdSet:
     def _without(self, other: IdSet) -> Iterator[Piece]:
         """What is in this set alone, in order. No piece is empty."""
         for chunk in self._chunks:
-            found = other._beside(chunk)
+            found = shared(other._chunks, chunk)
             if found is None:
                 continue
             if not found:
                 yield chunk
             elif left := [raw for raw in chunk.ids() if raw not in found]:
                 yield left
-
-    def _beside(self, chunk: Chunk) -> set[bytes] | None:
-        """The ids that this set may share with `chunk`; None when it has all of them, and nothing between them."""
-        start, end = self._overlapping(chunk.first, chunk.last)
-        chunks = self._chunks[start:end]
-        if len(chunks) == 1 and chunks[0] is chunk:
-            return None
-        if chunk.count * _MANY < sum(each.count for each in chunks):
-            return set(self._looked_up(chunk.ids()))
-        blocks = [block for each in chunks if (block := each.between(chunk.first, chunk.last))]
-        joined = SEPARATOR.join(blocks)
-        if joined == chunk.block():
-            return None
-        return set(joined.split(SEPARATOR)) if joined else set()
-
-    def _overlapping(self, low: bytes, high: bytes) -> tuple[int, int]:
-        """Which chunks may hold ids from `low` up to and with `high`: from, and up to without."""
-        return bisect_left(self._chunks, low, key=_last), bisect_right(self._chunks, high, key=_first)
 
     def first(self, count: int) -> list[str]:
         """The first `count` ids in order, or all when there are fewer."""
@@ -256,8 +201,7 @@ class IdSet:
         """The ids that begin with `prefix`, byte for byte. Costs what it finds, not what is held."""
         low = prefix.encode()
         high = low + SEPARATOR  # sorts above all of UTF-8: the first id that no longer begins with the prefix
-        start, end = self._overlapping(low, high)
-        inside = self._chunks[start:end]
+        inside = overlapping(self._chunks, low, high)
         return IdSet._written(
             chunk if low <= chunk.first and chunk.last < high else chunk.between(low, high) for chunk in inside
         )
@@ -338,7 +282,7 @@ class IdSet:
             whole = list(same)
             partly: list[tuple[int, set[bytes]]] = []
             for number, part in others:
-                found = part._beside(chunk)
+                found = shared(part._chunks, chunk)
                 if found is None:
                     whole.append(number)
                 elif found:
@@ -378,15 +322,15 @@ def _by_signature(
 
 def _put_together(sets: Iterable[IdSet]) -> list[IdSet]:
     """As few sets of the same ids: what is small is sorted together, as much at once as memory bears."""
-    small = IdSetBuilder()
+    small = ChunkBuilder()
     large: list[IdSet] = []
     for each in sets:
-        if sum(map(_size, each._chunks)) > _RUN_BYTES // 4:
+        if sum(map(_size, each._chunks)) > LARGE:
             large.append(each)
         else:
             for block in each.blocks():
                 small.extend_block(block)
-    return [small.build(), *large]
+    return [IdSet.of_chunks(small.chunks()), *large]
 
 
 def _at(block: bytes, start: int) -> str:
@@ -394,22 +338,8 @@ def _at(block: bytes, start: int) -> str:
     return block[start : len(block) if end < 0 else end].decode()
 
 
-class IdSetBuilder:
-    """Builds an IdSet from a stream of blocks; order and repetition do not matter.
-
-    What arrives in order is not sorted; the rest is, some megabytes at a time, and then merged.
-
-    Attributes:
-        added: how many ids were added, repeated ones included.
-    """
-
-    def __init__(self) -> None:
-        self._runs: list[tuple[Chunk, ...]] = []
-        self._ordered = ChunkWriter()
-        self._greatest = b""
-        self._blocks: list[bytes] = []
-        self._size = 0
-        self.added = 0
+class IdSetBuilder(ChunkBuilder):
+    """Builds an IdSet from a stream of blocks; order and repetition do not matter."""
 
     def extend(self, ids: Sequence[str]) -> None:
         """Add a block of ids. Thousands at a time cost little; one at a time costs a block each.
@@ -419,51 +349,6 @@ class IdSetBuilder:
         """
         self.extend_raw([id_.encode() for id_ in ids])
 
-    def extend_raw(self, ids: list[bytes]) -> None:
-        """As `extend`, of ids that are UTF-8 already. The list is the builder's from now on."""
-        if not ids:
-            return
-        self.added += len(ids)
-        if not self._size and ids[0] > self._greatest and _ascending(ids):
-            self._ordered.add(ids)
-            self._greatest = ids[-1]
-            return
-        self._gather(SEPARATOR.join(ids))
-
-    def _gather(self, block: bytes) -> None:
-        """Keep what is not in order, and sort it once there is much."""
-        self._blocks.append(block)
-        self._size += len(block)
-        if self._size >= _RUN_BYTES:
-            self._sort()
-
-    def extend_block(self, block: bytes) -> None:
-        """Add ids that are UTF-8, in order, each once, and joined by 0xFF already."""
-        end = block.find(SEPARATOR)
-        if not self._size and (block if end < 0 else block[:end]) > self._greatest:
-            self.added += self._ordered.add(block)
-            self._greatest = block[block.rfind(SEPARATOR) + 1 :]
-        else:
-            self.added += count_of(block)
-            self._gather(block)
-
     def build(self) -> IdSet:
         """The set of everything added. The builder can go on afterwards."""
-        self._sort()
-        ordered = self._ordered.done()
-        made = IdSet._written(merged([*self._runs, ordered]))
-        self._runs, self._ordered, self._greatest = [made._chunks], ChunkWriter(), b""
-        return made
-
-    def _sort(self) -> None:
-        if self._size:
-            ids = SEPARATOR.join(self._blocks).split(SEPARATOR)
-            self._blocks, self._size = [], 0
-            writer = ChunkWriter()
-            writer.add(unique(ids))
-            self._runs.append(writer.done())
-
-
-def _ascending(ids: list[bytes]) -> bool:
-    """True when they are in order, each once."""
-    return all(one < other for one, other in pairwise(ids))
+        return IdSet.of_chunks(self.chunks())

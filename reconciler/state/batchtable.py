@@ -8,7 +8,8 @@ from itertools import compress
 from typing import Any, Final
 
 from reconciler.model.batches import CODES, COLUMNS, NOT_ACCEPTED, STATUSES, Columns, Shape
-from reconciler.model.chunks import Pages, block_of, count_of
+from reconciler.model.chunks import block_of, count_of
+from reconciler.model.kept import Pages
 from reconciler.model.status import REJECTED, Status
 
 #: Steps that take back a change, to be taken from the last to the first.
@@ -145,7 +146,12 @@ class BatchTable(Columns):
         return None if row < 0 else self.number[rows[row]]
 
     def settle(self, rows: range, status: Status, at: str) -> list[tuple[int, int]]:
-        """A span gets the status, but for batches of a later one: ranges of the numbers of those that got it."""
+        """A span gets the status, but for batches of a later one.
+
+        Returns:
+            the numbers of those to which the event means anything, as ranges. Of a released batch an id may live
+            on that was left out then, so it hears that the batch is verified; nobody hears `processed` any more.
+        """
         part = slice(rows.start, rows.stop)
         after = self.status[part].translate(_BECOMES[status])
         got = [code == CODES[status] for code in after]
@@ -159,7 +165,7 @@ class BatchTable(Columns):
             known = self.processed_at[part]
             times = [old or (at if new else None) for new, old in zip(got, known, strict=True)]
             self._set(self.processed_at, part, times)
-        if all(got):
+        if status is not Status.PROCESSED or all(got):
             return [(self.number[rows.start], self.number[rows.stop - 1])]
         return [(number, number) for number in compress(self.number[part], got)]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from reconciler.cache import Cache, Contents, Writer
 from reconciler.model.batches import COLUMNS, Batches, Columns
-from reconciler.model.chunks import Pages
+from reconciler.model.kept import Pages
 from reconciler.model.status import Status
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (

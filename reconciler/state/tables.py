@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from reconciler.clock import parse_timestamp
 from reconciler.model.batches import Batches, Shape
-from reconciler.model.chunks import Pages
 from reconciler.model.idset import IdSet
+from reconciler.model.kept import Pages
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (
     DeclarationRecord,

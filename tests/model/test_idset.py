@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import CacheDamaged
-from reconciler.model import chunks, idset
+from reconciler.model import building, chunks, idset, kept, merging
 from reconciler.model.idset import IdSet, IdSetBuilder
 
 #: Few letters, so that ids collide, nest and share prefixes; with everything that could end a line or a block.
@@ -42,11 +42,11 @@ def chunks_are(request, monkeypatch):
         return
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 8)
     monkeypatch.setattr(chunks, "_IDS_AT_ONCE", 2)
-    monkeypatch.setattr(idset, "_RUN_BYTES", 24)
+    monkeypatch.setattr(building, "_RUN_BYTES", 24)
     monkeypatch.setattr(idset, "_RUNS", 2)
-    monkeypatch.setattr(idset, "_LOOK_UP", 3)
+    monkeypatch.setattr(merging, "LOOK_UP", 3)
     if request.param == "in the scratch file":
-        monkeypatch.setattr(chunks, "SCRATCH_ABOVE", NOTHING)
+        monkeypatch.setattr(kept, "SCRATCH_ABOVE", NOTHING)
 
 
 @given(st.lists(one_id, max_size=40))
@@ -320,20 +320,20 @@ def test_ids_spread_over_a_set_are_in_order_with_the_first_and_the_last(ids, cou
 
 
 def test_ids_beyond_what_memory_may_hold_are_in_a_file_without_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", NOTHING)
-    monkeypatch.setattr(chunks, "_scratch", chunks._Scratch())
+    monkeypatch.setattr(kept, "SCRATCH_ABOVE", NOTHING)
+    monkeypatch.setattr(kept, "_scratch", kept._Scratch())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ids = [f"user-{number:06d}" for number in range(50_000)]
     held = IdSet.of(ids)
     assert list(tmp_path.iterdir()) == []
     assert all(chunk._bytes is None for chunk in held._chunks)
-    assert os.fstat(chunks._scratch._file.fileno()).st_size == sum(map(len, ids)) + len(ids) - len(held._chunks)
-    assert stat.S_IMODE(os.fstat(chunks._scratch._file.fileno()).st_mode) == 0o600
+    assert os.fstat(kept._scratch._file.fileno()).st_size == sum(map(len, ids)) + len(ids) - len(held._chunks)
+    assert stat.S_IMODE(os.fstat(kept._scratch._file.fileno()).st_mode) == 0o600
     assert list(held) == ids
 
 
 def test_a_child_process_never_writes_over_what_its_parent_keeps(monkeypatch):
-    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", NOTHING)
+    monkeypatch.setattr(kept, "SCRATCH_ABOVE", NOTHING)
     parents = IdSet.of(["a", "b"])
     child = os.fork()
     if not child:
@@ -345,32 +345,32 @@ def test_a_child_process_never_writes_over_what_its_parent_keeps(monkeypatch):
 
 
 def test_memory_is_given_back_with_the_last_set_that_holds_it(monkeypatch):
-    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", 1 << 40)
-    before = chunks._scratch.held
+    monkeypatch.setattr(kept, "SCRATCH_ABOVE", 1 << 40)
+    before = kept._scratch.held
     held = IdSet.of([f"user-{number:06d}" for number in range(10_000)])
     rest = held - IdSet.of(["user-000001"])
-    assert chunks._scratch.held > before
+    assert kept._scratch.held > before
     del held, rest
-    assert chunks._scratch.held == before
+    assert kept._scratch.held == before
 
 
 def test_where_there_is_no_room_for_a_scratch_file_memory_holds_the_ids(monkeypatch):
     def full(*_args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", NOTHING)
-    monkeypatch.setattr(chunks.os, "pwrite", full)
+    monkeypatch.setattr(kept, "SCRATCH_ABOVE", NOTHING)
+    monkeypatch.setattr(kept.os, "pwrite", full)
     assert list(IdSet.of("abc") - IdSet.of("b")) == ["a", "c"]
 
 
 def test_a_scratch_file_that_lost_ids_is_an_error_and_never_a_smaller_set(monkeypatch):
-    monkeypatch.setattr(chunks, "SCRATCH_ABOVE", NOTHING)
-    monkeypatch.setattr(chunks, "_scratch", chunks._Scratch())
+    monkeypatch.setattr(kept, "SCRATCH_ABOVE", NOTHING)
+    monkeypatch.setattr(kept, "_scratch", kept._Scratch())
     held = IdSet.of(f"keep-{n:06}" for n in range(30_000))
     assert "keep-000001" in held
-    os.ftruncate(chunks._scratch._file.fileno(), 200_000)
+    os.ftruncate(kept._scratch._file.fileno(), 200_000)
     with pytest.raises(CacheDamaged, match="scratch file"):
         list(held)
-    os.ftruncate(chunks._scratch._file.fileno(), 1_000_000)  # zeros where ids were
+    os.ftruncate(kept._scratch._file.fileno(), 1_000_000)  # zeros where ids were
     with pytest.raises(CacheDamaged, match="scratch file"):
         len(IdSet.of(["keep-029999"]) & held)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from reconciler.errors import ExitCode
-from reconciler.model import chunks, desired, idset
+from reconciler.model import chunks, desired, idset, merging
 from reconciler.operations import recording
 from reconciler.state.report import make_report
 
@@ -17,7 +17,7 @@ _FEW = 40
 @pytest.fixture
 def calls():
     """`calls(work)`: how many calls `work` makes into the modules whose cost grows with what is declared."""
-    files = {module.__file__ for module in (chunks, desired, idset, recording)}
+    files = {module.__file__ for module in (chunks, desired, idset, merging, recording)}
 
     def counted(work):
         found = 0
@@ -86,7 +86,7 @@ def test_the_report_of_entries_that_others_had_sent_does_not_look_up_every_id_fo
         searched.append(1)
         return chunks.lower_bound(*arguments)
 
-    monkeypatch.setattr(idset, "lower_bound", searching)
+    monkeypatch.setattr(merging, "lower_bound", searching)
     made = make_report(frames, reason="10-")
     assert [len(each.shared) for each in made.declarations][4:] == [2_000] * 6
     assert [sum(mutation.ids for mutation in each.mutations) for each in made.declarations][4:] == [2_000] * 6
