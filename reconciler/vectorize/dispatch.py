@@ -12,6 +12,7 @@ a call that waits for its next attempt is an entry in a heap: ten lines, and sto
 from __future__ import annotations
 
 import heapq
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -272,6 +273,8 @@ class Dispatcher:
             self._workers.append(worker)
             worker.start()
         self._tasks.put(call)
+        # Let the worker send before the next call is started and what came back is recorded: all else can wait.
+        time.sleep(0)
 
     def _work(self) -> None:
         while (call := self._tasks.get()) is not None:
