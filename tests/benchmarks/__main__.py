@@ -36,13 +36,15 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "inline": plans.run_inline,
     "targets": plans.run_targets,
     "state": states.run,
+    "stores": states.run_stores,
     "apply": applies.run,
     "octodns": peers.run_octodns,
     "sdk": peers.run_sdk,
     "wrangler": peers.run_wrangler,
     "terraform": peers.run_terraform,
 }
-PEERS = ("octodns", "sdk", "wrangler", "terraform")
+#: What may not be there.
+OPTIONAL = ("stores", "octodns", "sdk", "wrangler", "terraform")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = chosen.runs or (3 if chosen.quick else 5)
     largest = chosen.largest or (QUICK if chosen.quick else SIZES[-1])
     sizes = [size for size in SIZES if size <= largest] or [largest]
-    names = chosen.only or [name for name in SECTIONS if not (chosen.quick and name in PEERS)]
+    names = chosen.only or [name for name in SECTIONS if not (chosen.quick and name in OPTIONAL)]
     with ExitStack() as stack:
         work = chosen.work or Path(stack.enter_context(TemporaryDirectory(prefix="reconciler-benchmark-")))
         work.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from benchmarks.plot import draw  # noqa: PLC0415 - only who wants a picture needs matplotlib
 
         chosen.plot.write_text(draw(document(bench, goals, facts)), encoding="utf-8")
-    broken = any(each.failed for each in bench.found.values()) or set(bench.lacking) - set(PEERS)
+    broken = any(each.failed for each in bench.found.values()) or set(bench.lacking) & set(SECTIONS) - set(
+        OPTIONAL
+    )
     return 1 if broken or any(goal.met is False for goal in goals) else 0
 
 
@@ -86,7 +90,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=f"{peers.HELP}\nHow many requests each step takes is counted by tests/benchmarks/requests.py.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help=f"up to {QUICK:,} ids, 3 runs, no peers; minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"up to {QUICK:,} ids, 3 runs, neither servers nor peers; minutes"
+    )
     parser.add_argument("--only", metavar="NAME,…", type=_names, help=", ".join(SECTIONS))
     parser.add_argument(
         "--largest", metavar="N", type=int, help=f"ids; the sizes are {', '.join(map('{:,}'.format, SIZES))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks import peers, startup
+from benchmarks import startup
 from benchmarks.bench import Bench
 from benchmarks.goals import Goal
 from benchmarks.measuring import Measured
@@ -69,8 +69,6 @@ def _yardstick(bench: Bench, measured: Measured) -> tuple[str, float | None]:
         to, other = "one index", bench.median("plan, one index", size)
     elif name.startswith(("terraform", "octodns")):
         to, other = "our plan, cache warm", bench.median("plan, any order, all recorded, cache warm", size)
-    elif name == peers.WRANGLER:
-        to, other = "", None
     elif name.startswith(("plan, ", "hashing")) or name in (f"verify --all, {o}" for o in ("any order", "sorted")):
         to, other = "floor", bench.median("floor", size)
     time = measured.median()

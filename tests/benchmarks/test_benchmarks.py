@@ -11,12 +11,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import budget, data, recording
+from benchmarks import budget, data, recording, scale
 from benchmarks.bench import Bench, planned
 from benchmarks.goals import Goal, all_goals
 from benchmarks.measuring import Case, Done, Launcher, Measured, Wrong, measure
 from benchmarks.plot import draw
 from benchmarks.table import markdown
+from support.counting import Cell, least
 
 HERE = Path(__file__).parent
 UNCHANGED = (
@@ -225,3 +226,48 @@ def test_recording_is_compared_with_a_plain_write_of_the_same_bytes(tmp_path, mo
 def test_the_command_says_what_can_be_measured(arguments, said):
     done = subprocess.run([sys.executable, str(HERE), *arguments], capture_output=True, text=True, check=False)
     assert said in done.stdout + done.stderr
+
+
+# The arithmetic of very many indexes.
+
+
+@pytest.mark.parametrize(("vectors", "ids"), [(20_000_000, 50), (20_000_000, 200_000), (20_000_000, 20_000_000)])
+def test_the_arithmetic_of_scale_counts_what_an_apply_takes_at_least(vectors, ids):
+    one, counted = scale.Work("", 1, vectors, ids), least(Cell(vectors, ids))["apply"]
+    assert (one.deletes, one.proof, one.fixed - 1) == (counted.deletes, counted.proof, counted.fixed)
+    assert scale.Work("", 50_000, vectors, ids).requests == 50_000 * one.requests
+
+
+def test_tokens_are_enough_and_one_less_is_not():
+    for each in scale.work(50_000, 20_000_000):
+        needed = each.tokens(30)
+        assert each.days / needed <= 30
+        assert needed == 1 or each.days / (needed - 1) > 30
+
+
+@pytest.mark.parametrize("append", [0.0006, 0.05, 1.0])
+def test_a_run_never_goes_beyond_its_budget_and_a_slow_store_alone_does_not_hold_it_back(append):
+    for tokens, concurrency in ((1, 8), (10, 32), (50, 64)):
+        allowed = tokens * scale.BUDGET / scale.WINDOW
+        pace = scale.simulate(tokens=tokens, append=append, concurrency=concurrency)
+        assert pace.requests <= allowed * 1.001
+        assert pace.frames <= 1 / append * 1.001
+        if append < 0.1:
+            assert pace.requests >= allowed * 0.98
+        assert pace == scale.simulate(tokens=tokens, append=append, concurrency=concurrency)
+
+
+def test_the_report_of_scale_takes_what_was_measured(tmp_path, capsys):
+    assert scale.main([]) == 0
+    assert "| file (assumed) | 0.6 ms |" in capsys.readouterr().out
+    case = {
+        "case": "recording frames, file",
+        "ids": 1,
+        "figures": {"frames_a_second": [500.0]},
+        "memory_bytes": [1],
+    }
+    (tmp_path / "measured.json").write_text(json.dumps({"cases": [case]}))
+    assert scale.main(["--measured", str(tmp_path / "measured.json")]) == 0
+    said = capsys.readouterr().out
+    assert "| file | 2.0 ms | 500 |" in said
+    assert "| one person: 50 vectors in each index | 2,500,000 | 1 + 3 + 4 | 400,000 | 1.2 | 1 | 2 |" in said
