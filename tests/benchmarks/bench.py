@@ -53,11 +53,15 @@ class Bench:
     facts: dict[str, object] = field(default_factory=dict)
     stack: ExitStack = field(default_factory=ExitStack)
 
-    def measure(self, cases: Sequence[Case], *, times: int = 1) -> None:
-        """Measure cases that are compared, `times` as often as others; none twice."""
-        fresh = [case for case in cases if (case.name, case.size) not in self.found]
+    def measure(self, cases: Sequence[Case], *, beside: Sequence[Case] = (), times: int = 1) -> None:
+        """Measure cases that are compared, `times` as often as others; none twice but those of `beside`.
+
+        What these take is added to what they took before: so that what is compared was measured in turn.
+        """
+        fresh = [*beside, *(case for case in cases if (case.name, case.size) not in self.found)]
         for measured in measure(fresh, self.runs * (1 if self.quick else times), self.launcher, self.say):
-            self.found[measured.key] = measured
+            if (before := self.found.setdefault(measured.key, measured)) is not measured:
+                before.add(measured)
 
     def median(self, name: str, size: int = 0, what: str = "wall") -> float | None:
         """Of what was measured; None when it was not."""

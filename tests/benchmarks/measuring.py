@@ -105,6 +105,15 @@ class Measured:
         """What it is found by."""
         return self.name, self.size
 
+    def add(self, later: Measured) -> None:
+        """More runs of the same."""
+        self.wall += later.wall
+        self.cpu += later.cpu
+        self.memory += later.memory
+        for name, values in later.figures.items():
+            self.figures.setdefault(name, []).extend(values)
+        self.failed = self.failed or later.failed
+
     def median(self, what: str = "wall") -> float | None:
         """Of `wall`, `cpu`, `memory` or a further figure; None when it was not measured."""
         values = getattr(self, what) if what in ("wall", "cpu", "memory") else self.figures.get(what)

@@ -69,7 +69,7 @@ def run_terraform(bench: Bench) -> None:
                     command += [] if refresh else ["-refresh=false"]
                     title = terraform_name(form, refresh=refresh)
                     cases.append(Case(title, size, command, folder, _TERRAFORM, check=_no_changes))
-        bench.measure([*nothing_changed(bench, size), *cases])
+        bench.measure(cases, beside=nothing_changed(bench, size))
 
 
 _TERRAFORM = {"TF_CLI_CONFIG_FILE": os.devnull, "CHECKPOINT_DISABLE": "1"}
@@ -153,7 +153,7 @@ def run_octodns(bench: Bench) -> None:
 
     command = [str(program), "--config-file", "octodns.yaml"]
     case = Case(OCTODNS, size, command, folder, check=check)
-    bench.measure([*nothing_changed(bench, size), case])
+    bench.measure([case], beside=nothing_changed(bench, size))
 
 
 def run_sdk(bench: Bench) -> None:

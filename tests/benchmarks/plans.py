@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks import data
 from benchmarks.bench import HERE, OFF, RECONCILER, Bench, Cache, bare_plan, floor, planned
 from benchmarks.measuring import PYTHON, Case, Check, finished
+from benchmarks.startup import bare_python
 
 RECORDED = ("none recorded", "all recorded", "1 % changed")
 CACHES = ("cold", "warm")
@@ -24,11 +25,13 @@ def name(order: str, recorded: str, cache: str) -> str:
 
 
 def run(bench: Bench) -> None:
-    """All plans of side files, with the floor and the hashing beside them."""
+    """All plans of side files, with the floor and the hashing beside them; those of ids inline at their size."""
     for size in bench.sizes:
-        cases = [bare_plan(bench), floor(bench, size)]
+        cases = [bare_python(bench), bare_plan(bench), floor(bench, size)]
         for order in data.ORDERS:
             cases += _of_order(bench, size, order)
+        if size == _inline_size(bench):
+            cases.append(_inline(bench, size))
         bench.measure(cases)
         shutil.rmtree(bench.work / "projects", ignore_errors=True)
 
@@ -84,13 +87,20 @@ def _hashing(folder: Path, size: int, order: str) -> Case:
 
 def run_inline(bench: Bench) -> None:
     """Ids as a list in the manifest."""
-    for size in {min(bench.sizes[-1], 100_000), min(bench.sizes[-1], INLINE)}:
-        ids = data.ids(bench.work, size)
-        folder = data.project(bench.folder(f"inline-{size}"))
-        (folder / "manifests" / "inline.yaml").write_text(data.manifest(data.inline(ids.first(size))))
-        place = Cache(bench.folder("caches", f"inline-{size}") / "used")
-        case = _case("plan, ids inline in YAML, cache cold", size, folder, place, planned(delete=size))
-        bench.measure([floor(bench, size), case])
+    size = _inline_size(bench)
+    bench.measure([floor(bench, size), _inline(bench, size)])
+
+
+def _inline_size(bench: Bench) -> int:
+    return min(bench.sizes[-1], INLINE)
+
+
+def _inline(bench: Bench, size: int) -> Case:
+    ids = data.ids(bench.work, size)
+    folder = data.project(bench.folder(f"inline-{size}"))
+    (folder / "manifests" / "inline.yaml").write_text(data.manifest(data.inline(ids.first(size))))
+    place = Cache(bench.folder("caches", f"inline-{size}") / "used")
+    return _case("plan, ids inline in YAML, cache cold", size, folder, place, planned(delete=size))
 
 
 def run_targets(bench: Bench) -> None:

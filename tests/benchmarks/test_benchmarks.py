@@ -19,6 +19,8 @@ from benchmarks.plot import draw
 from benchmarks.table import markdown
 from support.counting import Cell, least
 
+pytestmark = pytest.mark.timeout(300)  # the first test waits for all of it
+
 HERE = Path(__file__).parent
 UNCHANGED = (
     "Plan: 0 to delete, 0 to send again, 0 reappeared, 0 to confirm, 0 already absent, 0 to release, "
@@ -69,7 +71,7 @@ def test_every_case_is_measured_and_did_what_it_is_there_for(measured):
     assert [case["failed"] for case in cases.values() if case["failed"]] == []
     assert {(name, 1_000) for name in SIZED} | {(name, 0) for name in SIZELESS} <= set(cases)
     for case in cases.values():
-        assert len(case["wall_seconds"]) == 1, case["case"]
+        assert len(case["wall_seconds"]) in (1, 2), case["case"]  # 2: a peer was measured beside it
         assert case["memory_bytes"][0] > 1_000_000, case["case"]
     assert measured.document["not_there"] == {}
 
