@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks import budget, data, recording, scale
+from benchmarks import budget, data, readme, recording, scale
 from benchmarks.bench import Bench, planned
 from benchmarks.goals import Goal, all_goals
 from benchmarks.measuring import Case, Done, Launcher, Measured, Wrong, measure
@@ -107,6 +107,14 @@ def test_the_plot_draws_ours_the_floor_and_a_peer_and_follows_a_dark_page(measur
     for text in ("floor: two files read", "plan, nothing changed", "octodns-sync", "peak memory, MB"):
         assert text in measured.plot
     assert draw(measured.document) == draw(measured.document)
+
+
+def test_the_tables_of_the_readme_say_what_was_measured(measured):
+    said = readme.performance(readme.Figures(measured.document))
+    floor = next(case for case in measured.document["cases"] if case["case"] == "floor")
+    assert f"| F(N) | {floor['wall_seconds'][0] * 1000:.0f} ms |" in said
+    assert "| `plan`, nothing changed since | " in said
+    assert measured.document["machine"]["cpu"] in said
 
 
 def test_a_recorded_log_is_a_converged_state_of_the_very_side_file(tmp_path):
