@@ -1,6 +1,7 @@
 """Measure everything: plans, applies, the state, start-up, and other programs, beside a floor.
 
     python tests/benchmarks [--quick] [--only NAME,…] [--largest N] [--runs K] [--json FILE] [--plot FILE.svg]
+        [--resume FILE] [--work DIR]
 
 Each case is a whole process, and cases that are compared take turns. Prints Markdown; progress goes to stderr. Ends
 in 1 when a case failed or a goal that was measured was missed.
@@ -13,8 +14,10 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 # Instead of this folder, in which a library that wants the well-known `requests` would find another one.
 sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != Path(__file__).resolve().parent]
@@ -24,7 +27,7 @@ from benchmarks import applies, peers, plans, startup, states  # noqa: E402 - fo
 from benchmarks.bench import Bench  # noqa: E402
 from benchmarks.goals import all_goals  # noqa: E402
 from benchmarks.machine import machine  # noqa: E402
-from benchmarks.measuring import Launcher, Wrong  # noqa: E402
+from benchmarks.measuring import Launcher, Measured, Wrong  # noqa: E402
 from benchmarks.table import document, markdown  # noqa: E402
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -43,8 +46,9 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {
     "wrangler": peers.run_wrangler,
     "terraform": peers.run_terraform,
 }
+PEERS = ("octodns", "sdk", "wrangler", "terraform")
 #: What may not be there.
-OPTIONAL = ("stores", "octodns", "sdk", "wrangler", "terraform")
+OPTIONAL = ("stores", *PEERS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,28 +63,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work.mkdir(parents=True, exist_ok=True)
         launcher = stack.enter_context(Launcher(work.resolve()))
         bench = Bench(sizes, runs, chosen.quick, work.resolve(), launcher, _say)
+        if chosen.resume is not None:
+            _take_over(bench, json.loads(chosen.resume.read_text(encoding="utf-8")))
         for name in names:
             _say(f"— {name}")
+            bench.lacking.pop(name, None)
             with ExitStack() as bench.stack:
                 try:
                     SECTIONS[name](bench)
                 except Wrong as wrong:
                     bench.lacking[name] = str(wrong)
                     _say(f"{name}: {wrong}")
-        facts = machine(bench.work, bench.facts)
-    goals = all_goals(bench)
-    sys.stdout.write(markdown(bench, goals, facts))
+            _write(bench, chosen)  # after each part: a run of an hour may be interrupted
+        sys.stdout.write(markdown(bench, all_goals(bench), machine(bench.work, bench.facts)))
+    broken = [name for name, each in bench.found.items() if each.failed]
+    broken += [name for name in bench.lacking if name in SECTIONS and name not in OPTIONAL]
+    return 1 if broken or any(goal.met is False for goal in all_goals(bench)) else 0
+
+
+def _take_over(bench: Bench, earlier: dict[str, Any]) -> None:
+    """What an earlier run measured of the very same program, and what did not fail in it."""
+    before, now = (of["tools"]["reconciler"] for of in (earlier["machine"], machine(bench.work, {})))
+    if before != now:
+        sys.exit(f"what was measured earlier was another program: {before}, not {now}")
+    found = [Measured.of(case) for case in earlier["cases"] if not case["failed"]]
+    bench.found.update({each.key: each for each in found})
+    bench.lacking.update(earlier["not_there"])
+    bench.facts.update(
+        {name: earlier["machine"]["tools"][name] for name in PEERS if name in earlier["machine"]["tools"]}
+    )
+
+
+def _write(bench: Bench, chosen: argparse.Namespace) -> None:
+    found = document(bench, all_goals(bench), machine(bench.work, bench.facts))
     if chosen.json is not None:
-        text = json.dumps(document(bench, goals, facts), indent=1, ensure_ascii=False)
+        text = json.dumps(found, indent=1, ensure_ascii=False)
         chosen.json.write_text(text + "\n", encoding="utf-8")
     if chosen.plot is not None:
         from benchmarks.plot import draw  # noqa: PLC0415 - only who wants a picture needs matplotlib
 
-        chosen.plot.write_text(draw(document(bench, goals, facts)), encoding="utf-8")
-    broken = any(each.failed for each in bench.found.values()) or set(bench.lacking) & set(SECTIONS) - set(
-        OPTIONAL
-    )
-    return 1 if broken or any(goal.met is False for goal in goals) else 0
+        chosen.plot.write_text(draw(found), encoding="utf-8")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -102,8 +124,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--plot", metavar="FILE.svg", type=Path, help="time and memory against ids; needs matplotlib"
     )
+    parser.add_argument(
+        "--resume", metavar="FILE", type=Path, help="JSON of an earlier run: what is there is not measured again"
+    )
     parser.add_argument("--work", metavar="DIR", type=Path, help="keep the ids and logs there for the next time")
-    return parser.parse_args(arguments)
+    chosen = parser.parse_args(arguments)
+    if chosen.plot is not None and find_spec("matplotlib") is None:
+        parser.error("the plot needs matplotlib: pip install 'vectorize-reconciler[bench]'")
+    return chosen
 
 
 def _names(text: str) -> list[str]:

@@ -63,6 +63,11 @@ class Bench:
             if (before := self.found.setdefault(measured.key, measured)) is not measured:
                 before.add(measured)
 
+    @property
+    def measured(self) -> list[int]:
+        """The sizes of which there is a floor, those of an earlier run included, and those that were asked for."""
+        return sorted({*self.sizes, *(size for name, size in self.found if name == "floor")})
+
     def median(self, name: str, size: int = 0, what: str = "wall") -> float | None:
         """Of what was measured; None when it was not."""
         measured = self.found.get((name, size))

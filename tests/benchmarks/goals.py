@@ -125,10 +125,10 @@ def _growth(bench: Bench) -> Iterator[Goal]:
             case = (name, TEN_MILLION)
             value = _ratio(bench.median(*case), bench.median(name, MILLION))
             yield Goal(4, f"{name}: time, of that of a million", case, value, 12, "x")
-            times = [(size, bench.median(name, size)) for size in bench.sizes]
+            times = [(size, bench.median(name, size)) for size in bench.measured]
             an_id = [time / size for size, time in times if time is not None]
             steps = [later / earlier for earlier, later in pairwise(an_id)]
-            case = (name, bench.sizes[-1])
+            case = (name, bench.measured[-1])
             # Medians of few runs vary by some percent: flat is what is within a tenth.
             yield Goal(
                 4, f"{name}: time an id, of that of a tenth as many", case, max(steps, default=None), 1.1, "x"

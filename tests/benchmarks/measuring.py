@@ -119,6 +119,12 @@ class Measured:
         values = getattr(self, what) if what in ("wall", "cpu", "memory") else self.figures.get(what)
         return median(values) if values else None
 
+    @classmethod
+    def of(cls, case: Mapping[str, Any]) -> Measured:
+        """The inverse of `document`."""
+        timed = (case["wall_seconds"], case["cpu_seconds"], case["memory_bytes"])
+        return cls(case["case"], case["ids"], case["note"], *timed, case["figures"], case["failed"])
+
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {

@@ -47,15 +47,9 @@ _LINES = (
 
 
 def draw(document: Mapping[str, Any]) -> str:
-    """The picture of what `table.document` says.
+    """The picture of what `table.document` says."""
+    import matplotlib as mpl  # noqa: PLC0415 - heavy, and an extra
 
-    Raises:
-        SystemExit: matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - heavy, and an extra
-    except ImportError:
-        raise SystemExit("the plot needs matplotlib: pip install 'vectorize-reconciler[bench]'") from None
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - as above
 

@@ -44,7 +44,7 @@ def document(bench: Bench, goals: Sequence[Goal], machine: dict[str, Any]) -> di
     return {
         "format": 1,
         "machine": machine,
-        "sizes": list(bench.sizes),
+        "sizes": bench.measured,
         "runs": bench.runs,
         "quick": bench.quick,
         "cases": [_with_yardstick(bench, each) for each in bench.found.values()],

@@ -101,6 +101,30 @@ def test_the_table_has_each_case_and_each_goal_that_could_be_judged(measured):
     assert {goal["goal"] for goal in measured.document["goals"]} == set(range(1, 10))
 
 
+def test_a_later_run_adds_to_an_earlier_one_of_the_same_program_alone(measured, tmp_path):
+    earlier, later = tmp_path / "earlier.json", tmp_path / "later.json"
+    earlier.write_text(json.dumps(measured.document))
+    command = [
+        sys.executable,
+        str(HERE),
+        "--only",
+        "inline",
+        "--largest",
+        "1000",
+        "--runs",
+        "1",
+        "--resume",
+        str(earlier),
+    ]
+    done = subprocess.run([*command, "--json", str(later)], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert json.loads(later.read_text())["cases"] == measured.document["cases"]
+    other = {**measured.document["machine"]["tools"], "reconciler": "another"}
+    earlier.write_text(json.dumps({**measured.document, "machine": {"tools": other}}))
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "another program" in refused.stderr) == (1, True)
+
+
 def test_the_plot_draws_ours_the_floor_and_a_peer_and_follows_a_dark_page(measured):
     ET.fromstring(measured.plot)
     assert "prefers-color-scheme:dark" in measured.plot
