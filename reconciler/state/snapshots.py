@@ -8,8 +8,7 @@ shorter or another is folded as if there were no snapshot. Writers always fold t
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -29,9 +28,12 @@ from reconciler.model.tombstones import (
     TargetRecord,
 )
 
-#: Columns that are numbers, with the codes of their types; and those that are one byte a row.
-_NUMBERS = {"number": "q", "intent": "q", "accepted": "q", "offset": "q", "attempts": "l"}
+#: Columns that are numbers, and those that are one byte a row; the others are texts, and shapes.
+_NUMBERS = ("number", "intent", "accepted", "offset", "attempts")
 _BYTES = ("status", "unknown")
+
+#: Rows that are written and read at once.
+_ROWS = 8_192
 
 
 def keep(cache: Cache, projection: Projection, size: int) -> None:
@@ -102,8 +104,11 @@ class Snapshot:
             tuple((at, set_(ids)) for at, ids in said["releases"]),
         )
 
-    def _columns(self, number: int, block: int, pages: Pages) -> Columns:
-        return _unpacked(number, pages, json.loads(self._contents.block(block).read()))
+    def _columns(self, number: int, blocks: Sequence[int], pages: Pages) -> Columns:
+        columns = Columns(number, pages)
+        for block in blocks:
+            _unpack(columns, json.loads(self._contents.block(block).read()))
+        return columns
 
     def _declaration(self, said: Mapping[str, Any]) -> DeclarationRecord:
         held, names = said["held"], said["names"]
@@ -150,7 +155,7 @@ def _written(record: TargetRecord, batches: Batches, writer: Writer) -> Mapping[
         "created_on": record.created_on,
         "closed": record.closed,
         "count": len(batches),
-        "columns": writer.block(json.dumps(_packed(batches.columns)).encode()),
+        "columns": [writer.block(json.dumps(each).encode()) for each in _packed(batches.columns)],
         "by_status": [(status, writer.set(ids)) for status, ids in record.by_status.items()],
         "by_declaration": [(numbers, writer.set(ids)) for numbers, ids in record.by_declaration],
         "releases": [(at, writer.set(ids)) for at, ids in record.releases],
@@ -170,32 +175,29 @@ def _written_declaration(declaration: DeclarationRecord, writer: Writer) -> Mapp
     }
 
 
-def _packed(columns: Columns) -> dict[str, list[Any]]:
-    """The columns; texts and shapes as their places in one list, because most are there many times."""
-    places: dict[Any, int] = {}
-    found: dict[str, list[Any]] = {}
-    for name in COLUMNS:
-        column = getattr(columns, name)
-        plain = name in _NUMBERS or name in _BYTES
-        found[name] = list(column) if plain else [places.setdefault(each, len(places)) for each in column]
-    return {**found, "values": list(places)}
+def _packed(columns: Columns) -> Iterator[dict[str, list[Any]]]:
+    """The columns, some rows at a time; texts and shapes as places in a list: most are there many times."""
+    for start in range(0, len(columns.number), _ROWS):
+        places: dict[Any, int] = {}
+        found: dict[str, list[Any]] = {}
+        for name in COLUMNS:
+            column = getattr(columns, name)[start : start + _ROWS]
+            plain = name in _NUMBERS or name in _BYTES
+            found[name] = list(column) if plain else [places.setdefault(each, len(places)) for each in column]
+        yield {**found, "values": list(places)}
 
 
-def _unpacked(target: int, pages: Pages, packed: Mapping[str, list[Any]]) -> Columns:
-    columns = Columns(target, pages)
+def _unpack(columns: Columns, packed: Mapping[str, list[Any]]) -> None:
+    """Add packed rows."""
     values = packed["values"]
     shapes = {place: _shape(values[place]) for place in set(packed["shape"])}
     for name in COLUMNS:
-        column = packed[name]
-        if name in _NUMBERS:
-            setattr(columns, name, array(_NUMBERS[name], column))
-        elif name in _BYTES:
-            setattr(columns, name, bytearray(column))
-        elif name == "shape":
-            columns.shape = [shapes[place] for place in column]
-        else:
-            setattr(columns, name, [values[place] for place in column])
-    return columns
+        rows = packed[name]
+        if name == "shape":
+            rows = [shapes[place] for place in rows]
+        elif name not in _NUMBERS and name not in _BYTES:
+            rows = [values[place] for place in rows]
+        getattr(columns, name).extend(rows)
 
 
 def _shape(said: Iterable[Sequence[Any]]) -> tuple[tuple[tuple[int, ...], int], ...]:
