@@ -49,7 +49,7 @@ def service():
 @pytest.mark.fault(3)
 def test_no_request_leaves_while_its_intent_is_not_durable_however_slow_the_disk(project, service, monkeypatch):
     durable: set[str] = set()
-    append, delete, early = FileStore.append, Client.delete_by_ids, []
+    append, deletion, early, sent = FileStore.append, Client.deletion, [], []
 
     def slowly(store, line, position):
         time.sleep(0.05)  # what would be sent at once is sent now
@@ -59,16 +59,22 @@ def test_no_request_leaves_while_its_intent_is_not_durable_however_slow_the_disk
         return outcome
 
     def sending(client, target, ids):
-        early.extend(each for each in ids if each not in durable)
-        return delete(client, target, ids)
+        send = deletion(client, target, ids)
+
+        def checked():
+            sent.extend(ids)
+            early.extend(each for each in ids if each not in durable)
+            return send()
+
+        return checked
 
     monkeypatch.setattr(FileStore, "append", slowly)
-    monkeypatch.setattr(Client, "delete_by_ids", sending)
+    monkeypatch.setattr(Client, "deletion", sending)
     context = reconciler.open_context(
         project, environment={"CLOUDFLARE_API_TOKEN": "t"}, base_url=service.base_url, state=f"file:{project}/s"
     )
     assert reconciler.apply(context).exit_code is reconciler.ExitCode.DONE
-    assert len(durable) == 120
+    assert len(durable) == len(sent) == 120
     assert early == []
 
 
