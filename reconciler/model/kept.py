@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final, Protocol, Self
 from reconciler.errors import CacheDamaged
 
 #: Bytes of ids that a process holds in memory before the next ones go to the scratch file.
-SCRATCH_ABOVE = 24 * 1_048_576
+SCRATCH_ABOVE = 8 * 1_048_576
 
 #: Bytes of a page.
 PAGE_BYTES: Final = 131_072

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 
 from reconciler.clock import Clock
 from reconciler.errors import ServiceError
@@ -143,7 +143,8 @@ class Case:
         self.numbers = [
             batch.number for batch in self._pending()
         ]  # of its batches; records are made when asked for
-        self.waiting = {batch.number for batch in self._pending() if batch.status == Status.ACCEPTED}
+        accepted = [batch.status == Status.ACCEPTED for batch in self._pending()]
+        self.waiting = set(compress(self.numbers, accepted))
         self.ids = record.ids(Status.ACCEPTED, Status.PROCESSED)
         self.late = IdSet()  # present at the last read
         self.late_at = float("-inf")  # when the last read that asked for all of them began

@@ -55,14 +55,21 @@ class Fold(Tables):
         Raises:
             StateDamaged: it cannot follow what came before. Nothing has changed then.
         """
+        self.propose(frame)
+        self.commit()
+
+    def propose(self, frame: Frame) -> None:
+        """As `apply`, until it is known whether `frame` is in the log: then `commit` or `withdraw` must follow."""
+        self._before = self._top, self._frame
         self._try(frame)
+
+    def commit(self) -> None:
+        """The proposed frame is in the log."""
         self._commit()
 
-    def check(self, frame: Frame) -> None:
-        """Raise what `apply` would raise, and change nothing."""
-        before = self._top, self._frame
-        self._try(frame)
-        self._roll_back(*before)
+    def withdraw(self) -> None:
+        """The proposed frame is not: everything is as it was before."""
+        self._roll_back(*self._before)
 
     def _try(self, frame: Frame) -> None:
         before = self._top, self._frame

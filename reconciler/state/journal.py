@@ -62,7 +62,9 @@ class Journal:
     def catch_up(self) -> None:
         """Read and verify what was appended since. Raises as `load`."""
         for line in self.store.read(self._chain.position):
-            self._take(self._chain.verify(line))
+            frame = self._chain.verify(line)
+            self.fold.apply(frame)
+            self._advance(frame)
 
     def append(self, run: str, events: Sequence[Event]) -> Frame:
         """Append one frame at the head, and return once it is durable.
@@ -78,20 +80,25 @@ class Journal:
         self._recovered = self.store.recover() or self._recovered
         found = (self._recovered,) if self._recovered else ()
         said = (*found, *events) if self._chain.position else (*events, *found)  # the header comes first
-        frame = self._seal(run, said)
-        self._place(frame)
-        self._take(frame)
+        frame = self._proposed(run, said)
+        try:
+            self._place(frame)
+        except BaseException:
+            self.fold.withdraw()
+            raise
+        self.fold.commit()
+        self._advance(frame)
         self._recovered = None
         return frame
 
-    def _take(self, frame: Frame) -> None:
-        self.fold.apply(frame)
+    def _advance(self, frame: Frame) -> None:
         self._chain.advance(frame)
         self.size += len(frame.line)
 
     def rehearse(self, run: str, events: Sequence[Event]) -> None:
         """Raise the StateError that `append` would raise for what `events` say; nothing is written."""
-        self._seal(run, events)
+        self._proposed(run, events)
+        self.fold.withdraw()
 
     def require_writable(self) -> None:
         """Raise what `append` would raise whatever the events are."""
@@ -105,8 +112,8 @@ class Journal:
         if moved is not None and not self.store.answers_to(moved):
             raise StateError(f"this state was moved to {moved}", hint=f"use --state {moved}")
 
-    def _seal(self, run: str, events: Sequence[Event]) -> Frame:
-        """The frame, as any reader will read it: nothing is written that would be damage later."""
+    def _proposed(self, run: str, events: Sequence[Event]) -> Frame:
+        """The frame, as any reader will read it, and folded: nothing is written that would be damage later."""
         try:
             frame = seal(
                 self._chain.position + 1,
@@ -116,7 +123,7 @@ class Journal:
                 run,
                 events,
             )
-            self.fold.check(frame)
+            self.fold.propose(frame)
         except (ValueError, StateDamaged) as error:
             raise StateError(f"this cannot be recorded: {error}") from error
         return frame

@@ -71,6 +71,7 @@ class Tables:
         self._folded: dict[int, TargetRecord] = {}
         self._snapshot: Projection | None = None
         self._frame: Frame | None = None
+        self._before: tuple[Top, Frame | None] = (self._top, None)
         self._stamp = 0
 
     # What is asked often and costs nothing; `snapshot` has the rest.

@@ -114,7 +114,7 @@ class FoldLog:
         frame = parse(
             seal(self.fold.position + 1, self.fold.head, "n", "2026-11-22T13:00:00.000Z", run, events).line
         )
-        for attempt in (self.fold.check, self.fold.apply):
+        for attempt in (self.fold.propose, self.fold.apply):
             with pytest.raises(StateDamaged, match=f"frame {frame.position}"):
                 attempt(frame)
         self.fold._snapshot = None
