@@ -72,8 +72,8 @@ def test_what_settling_tells_is_what_its_targets_hold(make_world, monkeypatch):
         summed = (
             sum(each.result.verified for each in self.cases),
             sum(len(each.ids) + len(each.absent_ids) + len(each.audit) for each in self.cases),
-            sum(len(each.batches) - len(each.waiting) for each in self.cases),
-            sum(len(each.batches) for each in self.cases),
+            sum(len(each.numbers) - len(each.waiting) for each in self.cases),
+            sum(len(each.numbers) for each in self.cases),
         )
         pairs.append((told, summed))
 
