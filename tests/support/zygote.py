@@ -141,7 +141,9 @@ def _serve() -> None:
     for name in (
         "httpx", "yaml", "jsonschema", "deepdiff", "obstore.store", "psycopg", "rich.console", "rich.progress", "click",
         "reconciler.cli.app", "reconciler.cli.applying", "reconciler.cli.verifying", "reconciler.cli.states",
-        "reconciler.cli.planning", "reconciler.manifests.structure", "reconciler.render.plan_text", "filelock",
+        "reconciler.cli.planning", "reconciler.cli.carrying", "reconciler.operations.states",
+        "reconciler.operations.verifying", "reconciler.manifests.entries", "reconciler.manifests.conflicts",
+        "reconciler.render.plan_text", "reconciler.render.state", "filelock",
     ):  # fmt: skip
         importlib.import_module(name)
     gc.freeze()  # what every child shares is not copied because one of them collects
@@ -184,11 +186,9 @@ def _child(message: dict[str, Any]) -> None:
     sys.argv = ["reconciler", *message["arguments"]]
     code = 1
     try:
-        from reconciler.cli import main  # noqa: PLC0415 - as above
+        from reconciler.cli import command  # noqa: PLC0415 - as above
 
-        main()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
+        code = command()
     except BaseException:  # noqa: BLE001 - a bug, which the parent finds on stderr
         traceback.print_exc()
     finally:
