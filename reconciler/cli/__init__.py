@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import NoReturn, TextIO
 
-#: New containers between two searches for cycles, and how many of these make a wider one. Millions of ids come and go
-#: as objects of a moment, none of them in a cycle; with Python's 700 a search takes place every few hundred ids.
+#: New containers between two searches for cycles, and how many of these make a wider one. Millions of ids come and
+#: go as objects of a moment, none of them in a cycle; with 700 as it was a search takes place every few hundred.
 _SEARCHES = (100_000, 20, 20)
 
 

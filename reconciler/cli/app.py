@@ -74,7 +74,7 @@ class _Lazy(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         asked = args[0]
         if asked not in _COMMANDS and not asked.startswith("-") and not ctx.resilient_parsing:
-            from difflib import get_close_matches  # noqa: PLC0415 - only for who mistyped
+            from difflib import get_close_matches
 
             close = get_close_matches(asked, _COMMANDS)
             ctx.fail(f"No such command {asked!r}." + (f" Did you mean {' or '.join(close)}?" if close else ""))
@@ -85,7 +85,7 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
+        from click.shell_completion import CompletionItem
 
         named = [
             CompletionItem(name, help=line)

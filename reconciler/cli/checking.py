@@ -15,8 +15,6 @@ from reconciler.cli import output
 from reconciler.cli.failures import say
 from reconciler.cli.options import context_of, format_option, surroundings
 from reconciler.errors import ExitCode, UsageError
-from reconciler.operations.states import id_check
-from reconciler.render.escape import json_text, plain
 
 #: Bytes. An id has 64 at most; what is longer is no list of ids.
 _LONGEST_LINE = 1_000_000
@@ -42,6 +40,9 @@ def check_ids(index: str, state: str | None, config: str | None, base_url: str |
     For whoever writes to the index: ask first. Offline. One line an id: `ID<TAB>declared|tombstone|free`. Exit 4
     when one of them is declared or carries a tombstone.
     """
+    from reconciler.operations.states import id_check
+    from reconciler.render.escape import json_text, plain
+
     known = id_check(context_of(state=state, config=config, base_url=base_url), index)
     if not known.known:
         say(f"warning: no manifest declares and no state remembers an index named '{plain(index)}'")

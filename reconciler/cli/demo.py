@@ -39,13 +39,13 @@ def demo(keep: bool) -> int:
     back and finds it. Needs no account and no variables; nothing leaves this machine.
     """
     try:
-        from reconciler.emulator import Settings, running  # noqa: PLC0415 - an extra
+        from reconciler.emulator import Settings, running
     except ImportError as missing:
         raise UsageError(
             f"the demo runs on the embedded emulator, which is not installed: {missing}",
             hint="pip install 'starlette>=0.40' 'uvicorn>=0.30'",
         ) from None
-    from reconciler.resources import example_manifests  # noqa: PLC0415 - `--help` needs none of this
+    from reconciler.resources import example_manifests
 
     folder = Path(tempfile.mkdtemp(prefix="reconciler-demo-"))
     try:
@@ -125,7 +125,7 @@ class _Story:
 
     def _seed(self) -> tuple[Target, str]:
         """Fill the emulator's indexes with what the examples erase, and with more that stays."""
-        from reconciler.operations.context import load, open_context  # noqa: PLC0415 - as above
+        from reconciler.operations.context import load, open_context
 
         desired = load(open_context())
         seeded = []
@@ -139,7 +139,7 @@ class _Story:
         return first.target, first.ids.first(1)[0]
 
     def _step(self, what: str, command: str, expected: ExitCode = ExitCode.DONE) -> None:
-        from reconciler.cli.app import invoke  # noqa: PLC0415 - the group imports this module
+        from reconciler.cli.app import invoke
 
         _print()
         _print(f"# {what}", "cyan")
@@ -158,7 +158,7 @@ class _Story:
 
 def _print(text: str = "", style: str = "") -> None:
     """A line of the story, in colours on a terminal; at once, so that it stands before what the steps say."""
-    from reconciler.render.lines import Line, write_coloured  # noqa: PLC0415 - `--help` needs none of this
+    from reconciler.render.lines import Line, write_coloured
 
     with output.writing():
         write_coloured([Line(text, style)], sys.stdout)

@@ -41,8 +41,8 @@ def serve(port: int, data: str | None, lag: float) -> int:
     Its base URL is the one line on stdout, as soon as it answers.
     """
     try:
-        from reconciler.emulator import DataFileError  # noqa: PLC0415 - an extra
-        from reconciler.emulator import serve as run  # noqa: PLC0415
+        from reconciler.emulator import DataFileError
+        from reconciler.emulator import serve as run
     except ImportError as missing:
         raise UsageError(str(missing), hint="pip install 'starlette>=0.40' 'uvicorn>=0.30'") from None
     try:

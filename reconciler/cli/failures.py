@@ -25,7 +25,7 @@ def say(line: str = "", *, end: str = "\n") -> None:
 
 def report(failure: ReconcilerError) -> None:
     """An error as `Error: what happened`, its diagnostics and differences, and its hint."""
-    from reconciler.render.escape import plain  # noqa: PLC0415 - `--help` needs none of this
+    from reconciler.render.escape import plain
 
     report_diagnostics(diagnostics_of(failure))
     say(f"Error: {plain(failure.message)}")
@@ -37,7 +37,7 @@ def report(failure: ReconcilerError) -> None:
 
 def diagnostics_of(failure: ReconcilerError) -> list[Diagnostic]:
     """What an error carries that a person must know."""
-    from reconciler.model.diagnostic import Diagnostic, Severity  # noqa: PLC0415 - as above
+    from reconciler.model.diagnostic import Diagnostic, Severity
 
     found = getattr(failure, "diagnostics", ())
     return [each for each in found if isinstance(each, Diagnostic) and each.severity is not Severity.NOTE]
@@ -45,7 +45,7 @@ def diagnostics_of(failure: ReconcilerError) -> list[Diagnostic]:
 
 def report_diagnostics(found: Iterable[Diagnostic]) -> None:
     """Diagnostics as `path:line:column: error: summary`, each with its detail."""
-    from reconciler.render import diagnostics as lines  # noqa: PLC0415 - as above
+    from reconciler.render import diagnostics as lines
 
     for line in lines.text(tuple(found)):
         say(line)

@@ -102,10 +102,10 @@ def comment(
     planned with which fingerprint; with --status it says what became of the plan. It is found again by its first
     line and its author.
     """
-    from reconciler.cli.showing import read_whole  # noqa: PLC0415 - as above
-    from reconciler.clock import SystemClock  # noqa: PLC0415 - `--help` needs none of this
-    from reconciler.forge.comment import PlanMade, Status  # noqa: PLC0415 - as above
-    from reconciler.forge.posting import moment, put_comment, put_plan  # noqa: PLC0415 - as above
+    from reconciler.cli.showing import read_whole
+    from reconciler.clock import SystemClock
+    from reconciler.forge.comment import PlanMade, Status
+    from reconciler.forge.posting import moment, put_comment, put_plan
 
     if (planfile is None) != (markdown is None):
         raise click.UsageError("--plan and --markdown go together")
@@ -171,8 +171,8 @@ def approved(
     It is the last plan of the reviewed commit that was in the comment when the approving review was given; without
     a review, when it was merged. Exit 6 when there is none: nothing was approved.
     """
-    from reconciler.forge.approval import approval_of, approved_plan, merged_pull_request  # noqa: PLC0415 - as above
-    from reconciler.forge.posting import find_comment  # noqa: PLC0415 - as above
+    from reconciler.forge.approval import approval_of, approved_plan, merged_pull_request
+    from reconciler.forge.posting import find_comment
 
     where = _surroundings()
     sha, target = commit or where.commit, branch or _default_branch(where)
@@ -202,7 +202,7 @@ Example:
 @click.argument("planfile", type=PATH)
 def artifact(planfile: str) -> int:
     """Say what an artifact with PLANFILE must be called so that `forge approved --save` finds it."""
-    from reconciler.cli.showing import read_whole  # noqa: PLC0415 - as above
+    from reconciler.cli.showing import read_whole
 
     plan = read_whole(planfile).plan
     if plan.errored:
@@ -223,8 +223,8 @@ Example:
 @_author
 def issue(events: str, name: str, author: str | None) -> int:
     """Open or update one issue when EVENTS, of `verify --format json`, say that ids are back; else close it."""
-    from reconciler.clock import SystemClock  # noqa: PLC0415 - as above
-    from reconciler.forge.posting import put_issue  # noqa: PLC0415 - as above
+    from reconciler.clock import SystemClock
+    from reconciler.forge.posting import put_issue
 
     where, outcome = _surroundings(), _outcome(events)
     if outcome.summary is None:
@@ -246,8 +246,8 @@ Example:
 @click.option("--keep", type=PATH, required=True, metavar="FILE", help="Where the events go, as they came.")
 def log(keep: str) -> int:
     """Show the events of `apply` or `verify --format json` on stdin as lines, and keep them in a file."""
-    from reconciler.forge.outcome import parse_event  # noqa: PLC0415 - as above
-    from reconciler.render.escape import line  # noqa: PLC0415 - as above
+    from reconciler.forge.outcome import parse_event
+    from reconciler.render.escape import line
 
     if sys.stdin is None:
         raise UsageError("there is no stdin to read events from")
@@ -272,7 +272,7 @@ Examples:
 @format_option("outputs", "markdown", "text", "github")
 def outcome(events: str, form: str) -> int:
     """Say what a run did, from its JSON events: NAME=VALUE lines, Markdown, lines of text, or annotations."""
-    from reconciler.forge import outcome as outcomes  # noqa: PLC0415 - as above
+    from reconciler.forge import outcome as outcomes
 
     found = _outcome(events)
     forms = {
@@ -286,15 +286,15 @@ def outcome(events: str, form: str) -> int:
 
 
 def _surroundings() -> Surroundings:
-    from reconciler.forge.surroundings import surroundings_from  # noqa: PLC0415 - as above
+    from reconciler.forge.surroundings import surroundings_from
 
     return surroundings_from(os.environ)
 
 
 def _github(where: Surroundings) -> GitHub:
-    from reconciler.clock import SystemClock  # noqa: PLC0415 - as above
-    from reconciler.forge.github import GitHub  # noqa: PLC0415 - as above
-    from reconciler.forge.surroundings import token_from  # noqa: PLC0415 - as above
+    from reconciler.clock import SystemClock
+    from reconciler.forge.github import GitHub
+    from reconciler.forge.surroundings import token_from
 
     return GitHub(where.api_url, token_from(os.environ), where.repository, clock=SystemClock())
 
@@ -312,9 +312,9 @@ def _fetch(github: GitHub, fingerprint: str, save: str) -> str:
 
     That is no reason to stop: the fingerprint alone says what was approved.
     """
-    from reconciler.errors import ForgeError, PlanFileError  # noqa: PLC0415 - as above
-    from reconciler.operations.approval import check_whole  # noqa: PLC0415 - as above
-    from reconciler.planfile import decode  # noqa: PLC0415 - as above
+    from reconciler.errors import ForgeError, PlanFileError
+    from reconciler.operations.approval import check_whole
+    from reconciler.planfile import decode
 
     name = artifact_name(fingerprint)
     try:
@@ -347,7 +347,7 @@ def artifact_name(fingerprint: str) -> str:
 
 
 def _outcome(events: str) -> Outcome:
-    from reconciler.forge.outcome import read_events  # noqa: PLC0415 - as above
+    from reconciler.forge.outcome import read_events
 
     return read_events(read_text(events).splitlines())
 

@@ -62,8 +62,8 @@ def introduced(
     configuration, against the same state. Exits 0 when that cannot be done, too: then the Markdown says why.
     Nothing is written for a PLANFILE of manifests that cannot be used.
     """
-    from reconciler.forge import introduced as texts  # noqa: PLC0415 - `--help` needs none of this
-    from reconciler.planfile import read  # noqa: PLC0415 - as above
+    from reconciler.forge import introduced as texts
+    from reconciler.planfile import read
 
     if (tree is None) == (unplanned is None):
         raise click.UsageError("give --tree or --unplanned")
@@ -80,8 +80,8 @@ def introduced(
         return ExitCode.DONE
     try:
         context = context_of(state=state, config=config, base_url=base_url)
-        from reconciler.cli.progress import sink  # noqa: PLC0415 - as above
-        from reconciler.operations.basing import plan_of  # noqa: PLC0415 - as above
+        from reconciler.cli.progress import sink
+        from reconciler.operations.basing import plan_of
 
         made = sum(index.read_requests for index in head.plan.indexes)
         with sink() if refresh else nullcontext():
@@ -100,10 +100,10 @@ def introduced(
 
 
 def _compared(head: SavedPlan, base: Plan, commit: str, limit: int) -> str:
-    from reconciler.forge.introduced import introduced as told  # noqa: PLC0415 - as above
-    from reconciler.model.comparison import compare  # noqa: PLC0415 - as above
-    from reconciler.operations.approval import check_whole  # noqa: PLC0415 - as above
-    from reconciler.operations.comparing import BASE_AND_HEAD, inputs_that_differ  # noqa: PLC0415 - as above
+    from reconciler.forge.introduced import introduced as told
+    from reconciler.model.comparison import compare
+    from reconciler.operations.approval import check_whole
+    from reconciler.operations.comparing import BASE_AND_HEAD, inputs_that_differ
 
     check_whole(head)
     inputs = inputs_that_differ(base, head.plan, BASE_AND_HEAD)
@@ -111,8 +111,8 @@ def _compared(head: SavedPlan, base: Plan, commit: str, limit: int) -> str:
 
 
 def _unknown(reasons: Sequence[str], commit: str) -> str:
-    from reconciler.forge.introduced import unknown  # noqa: PLC0415 - as above
-    from reconciler.render.escape import plain  # noqa: PLC0415 - as above
+    from reconciler.forge.introduced import unknown
+    from reconciler.render.escape import plain
 
     say("Warning: the base of the pull request could not be planned:")
     for reason in reasons:
@@ -121,7 +121,7 @@ def _unknown(reasons: Sequence[str], commit: str) -> str:
 
 
 def _told(found: Iterable[Diagnostic]) -> list[str]:
-    from reconciler.model.diagnostic import Severity  # noqa: PLC0415 - as above
+    from reconciler.model.diagnostic import Severity
 
     errors = [each for each in found if each.severity is Severity.ERROR]
     return [f"{each.position}: {each.summary}" if each.position else each.summary for each in errors]

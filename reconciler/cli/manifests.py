@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,10 +10,12 @@ from reconciler.cli import output
 from reconciler.cli.failures import report_diagnostics, say
 from reconciler.cli.options import PATH, config, context_of, format_option
 from reconciler.errors import ExitCode, ManifestError
-from reconciler.model.desired import Desired
-from reconciler.model.diagnostic import Diagnostic, Severity, has_errors
-from reconciler.operations.context import load
-from reconciler.render import diagnostics as lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.model.desired import Desired
+    from reconciler.model.diagnostic import Diagnostic
 
 
 @click.command(
@@ -34,13 +35,17 @@ def validate(paths: tuple[str, ...], config: str | None, form: str) -> int:
     PATHS are manifests or folders; without any, those of the configuration (manifests/). Every problem is
     reported at once, as path:line:column. Exit 1 when one of them is an error.
     """
+    from reconciler.model.diagnostic import Severity, has_errors
+
     desired, found = _load(paths, config)
     ids = sum(len(target.ids) for target in desired.targets)
     files = _manifests(desired)
     if form == "json":
-        output.tell(lines.json_document(found, manifests=files, ids=ids))
+        from reconciler.render.diagnostics import json_document
+
+        output.tell(json_document(found, manifests=files, ids=ids))
     elif form == "github":
-        from reconciler.render.github import annotate  # noqa: PLC0415 - half of what renders plans
+        from reconciler.render.github import annotate
 
         output.tell(*annotate(found))
     else:
@@ -58,6 +63,10 @@ def validate(paths: tuple[str, ...], config: str | None, form: str) -> int:
 
 def _load(paths: Sequence[str], config: str | None) -> tuple[Desired, tuple[Diagnostic, ...]]:
     """What the manifests say, and every problem, those of the configuration first."""
+    from reconciler.model.desired import Desired
+    from reconciler.model.diagnostic import Diagnostic, Severity
+    from reconciler.operations.context import load
+
     try:
         context = context_of(config=config)
     except ManifestError as unusable:
@@ -70,6 +79,10 @@ def _load(paths: Sequence[str], config: str | None) -> tuple[Desired, tuple[Diag
 def _offline(diagnostic: Diagnostic) -> Diagnostic:
     """Which account is meant may be said by the environment of the run that plans; here it need not be known."""
     if diagnostic.code == "account-missing":
+        from dataclasses import replace
+
+        from reconciler.model.diagnostic import Severity
+
         return replace(diagnostic, severity=Severity.NOTE)
     return diagnostic
 

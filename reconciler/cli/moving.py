@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import output
 from reconciler.cli.asking import confirmed
 from reconciler.cli.failures import say
-from reconciler.cli.interrupts import signals
 from reconciler.cli.options import PATH, context_of, lock_timeout, surroundings
-from reconciler.cli.progress import sink
 from reconciler.errors import ExitCode
-from reconciler.operations import moving as operations
-from reconciler.render.escape import plain
-from reconciler.state.repairing import Damage
+
+if TYPE_CHECKING:
+    from reconciler.state.repairing import Damage
 
 
 @click.command(
@@ -32,6 +31,8 @@ def pull(state: str | None, config: str | None, base_url: str | None) -> int:
 
     A copy that is kept is a backup: `state migrate --state file:COPY --to URL` puts it where a store was lost.
     """
+    from reconciler.operations import moving as operations
+
     context = context_of(state=state, config=config, base_url=base_url)
     output.write_bytes(operations.pull(context))
     return ExitCode.DONE
@@ -50,6 +51,10 @@ def push(file: str, lock_timeout: float, state: str | None, config: str | None, 
     Mutation ids and refusals get into the log; what was only read is left out, `verify` reads it again. Pushing a
     file twice records nothing twice.
     """
+    from reconciler.cli.interrupts import signals
+    from reconciler.cli.progress import sink
+    from reconciler.operations import moving as operations
+
     context = context_of(state=state, config=config, base_url=base_url)
     with sink() as heartbeat, signals() as stop:
         stop.orderly = False
@@ -80,6 +85,9 @@ def migrate(to: str, state: str | None, config: str | None, base_url: str | None
 
     When it is interrupted, run it again.
     """
+    from reconciler.operations import moving as operations
+    from reconciler.render.escape import plain
+
     if not to:
         raise click.UsageError("--to is empty")
     context = context_of(state=state, config=config, base_url=base_url)
@@ -107,6 +115,9 @@ def repair(auto_approve: bool, state: str | None, config: str | None, base_url: 
     Only the last frame of a file, and only after a question: it was acknowledged once. What it said is sent or
     read again by the next apply and verify.
     """
+    from reconciler.operations import moving as operations
+    from reconciler.render.escape import plain
+
     context = context_of(state=state, config=config, base_url=base_url)
 
     def approve(damage: Damage) -> bool:

@@ -84,11 +84,11 @@ def note(
     CI_JOB_TOKEN may not write notes. GitLab's runner sets the rest: CI_API_V4_URL, CI_PROJECT_ID,
     CI_MERGE_REQUEST_IID, CI_COMMIT_SHA, CI_COMMIT_BRANCH.
     """
-    from reconciler.clock import SystemClock  # noqa: PLC0415 - `--help` needs none of this
-    from reconciler.forge import note as notes  # noqa: PLC0415 - as above
-    from reconciler.forge.comment import Comment, Status  # noqa: PLC0415 - as above
-    from reconciler.forge.gitlab import GitLab  # noqa: PLC0415 - as above
-    from reconciler.forge.posting import moment  # noqa: PLC0415 - as above
+    from reconciler.clock import SystemClock
+    from reconciler.forge import note as notes
+    from reconciler.forge.comment import Comment, Status
+    from reconciler.forge.gitlab import GitLab
+    from reconciler.forge.posting import moment
 
     if state is not None and ended is not None:
         raise click.UsageError("--status and --exit-code exclude each other")
@@ -131,7 +131,7 @@ def _merge_request(gitlab: GitLab, job: Job, asked: int | None) -> tuple[int | N
 
 
 def _merged(gitlab: GitLab, job: Job) -> tuple[int | None, str]:
-    from reconciler.forge.note import merged  # noqa: PLC0415 - as above
+    from reconciler.forge.note import merged
 
     if not job.commit or not job.branch:
         raise UsageError("this job is not for a merge request", hint="Name one with --merge-request IID.")
@@ -141,7 +141,7 @@ def _merged(gitlab: GitLab, job: Job) -> tuple[int | None, str]:
 
 
 def _read(path: str) -> str:
-    from reconciler.cli.forge import read_text  # noqa: PLC0415 - it imports this module
+    from reconciler.cli.forge import read_text
 
     if path != "-":
         return read_text(path)

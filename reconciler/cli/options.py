@@ -84,7 +84,7 @@ def surroundings(command: F) -> F:
 
 def context_of(*, state: str | None = None, config: str | None = None, base_url: str | None = None) -> Context:
     """The context that these options give in the current folder."""
-    from reconciler.operations.context import open_context  # noqa: PLC0415 - no flag and no help needs it
+    from reconciler.operations.context import open_context
 
     for flag, value in (("--state", state), ("--config", config), ("--base-url", base_url)):
         if value == "":

@@ -6,6 +6,7 @@ import re
 import shlex
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,15 +14,13 @@ from reconciler import __version__
 from reconciler.cli.failures import report_diagnostics, say
 from reconciler.cli.options import PATH, context_of, format_option, surroundings
 from reconciler.cli.presenting import FORMATS, Presented, check_max_bytes, max_bytes_option, present
-from reconciler.cli.progress import sink
-from reconciler.clock import timestamp
 from reconciler.errors import ExitCode, UsageError, worst_exit_code
-from reconciler.model.diagnostic import Severity
-from reconciler.model.plan import Plan
-from reconciler.operations.planning import Planned
-from reconciler.operations.planning import plan as make
-from reconciler.planfile import SavedPlan, write
-from reconciler.render.escape import plain
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from reconciler.model.plan import Plan
+    from reconciler.operations.planning import Planned
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
@@ -85,11 +84,14 @@ def plan(
     Compares the manifests in PATHS (default: those of the configuration) with the state. Without --refresh it
     needs no network and no credentials. Records nothing and takes no lock.
     """
+    from reconciler.operations.planning import plan as make
+    from reconciler.planfile import SavedPlan, write
+
     check_max_bytes(max_bytes, form)
     if expires is not None and out is None and form != "json":
         raise UsageError("--expires is about a saved plan", hint="Save it with --out FILE.")
     context = context_of(state=state, config=config, base_url=base_url)
-    with sink() if refresh else nullcontext():  # reading a large index takes a while
+    with _progress() if refresh else nullcontext():  # reading a large index takes a while
         planned = make(context, paths, refresh=refresh, only=only)
     now = context.clock.now()
     until = None if expires is None else now + expires
@@ -112,8 +114,18 @@ def plan(
     return code
 
 
+def _progress() -> AbstractContextManager[object]:
+    from reconciler.cli.progress import sink
+
+    return sink()
+
+
 def _footer(planned: Planned, out: str | None, until: datetime | None) -> None:
     """What became of the plan, on stderr; also where its problems are, for whoever sent stdout elsewhere."""
+    from reconciler.clock import timestamp
+    from reconciler.model.diagnostic import Severity
+    from reconciler.render.escape import plain
+
     plan = planned.plan
     saved = "" if out is None else f"\nSaved the plan to: {plain(out)}"
     if saved and until is not None:

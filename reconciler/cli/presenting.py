@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from reconciler.cli import output
 from reconciler.cli.failures import say
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
-from reconciler.model.plan import Plan
-from reconciler.planfile import SavedPlan, encode
-from reconciler.render import plan_text
-from reconciler.render.escape import plain
+
+if TYPE_CHECKING:
+    from reconciler.model.plan import Plan
+    from reconciler.planfile import SavedPlan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,7 +70,7 @@ def check_max_bytes(max_bytes: int | None, form: str) -> None:
     """
     if max_bytes is None:
         return
-    from reconciler.render.plan_markdown import LEAST_BYTES  # noqa: PLC0415 - of no use to other formats
+    from reconciler.render.plan_markdown import LEAST_BYTES
 
     if form not in ("markdown", "github"):
         raise UsageError(f"--max-bytes does not go with --format {form}", hint="It limits Markdown.")
@@ -96,7 +95,7 @@ def present(shown: Presented, form: str) -> None:
     elif form == "github":
         _github(shown)
     elif form == "gitlab":
-        from reconciler.render.gitlab import terraform_report  # noqa: PLC0415 - as below
+        from reconciler.render.gitlab import terraform_report
 
         output.tell(terraform_report(plan))
     elif form == "html":
@@ -107,12 +106,16 @@ def present(shown: Presented, form: str) -> None:
 
 def show_plan(plan: Plan, *, verbose: bool = False) -> None:
     """The plan on stdout as text, in colours on a terminal."""
+    from reconciler.render import plan_text
+
     with output.writing():
         plan_text.write(plan, sys.stdout, verbose=verbose)
         sys.stdout.flush()
 
 
 def _document(saved: SavedPlan) -> Any:
+    from reconciler.planfile import encode
+
     return encode(
         saved.plan,
         tool_version=saved.tool_version,
@@ -124,7 +127,7 @@ def _document(saved: SavedPlan) -> Any:
 
 
 def _markdown(shown: Presented, most: int | None = None) -> str:
-    from reconciler.render import plan_markdown  # noqa: PLC0415 - text, the usual form, needs none of it
+    from reconciler.render import plan_markdown
 
     file = plan_markdown.PlanFile(shown.path, shown.sha256) if shown.path else None
     origin = plan_markdown.Origin(shown.saved.paths, shown.saved.only, file, shown.saved.expires_at)
@@ -134,7 +137,7 @@ def _markdown(shown: Presented, most: int | None = None) -> str:
 
 
 def _page(shown: Presented) -> Iterator[str]:
-    from reconciler.render.html import plan_page  # noqa: PLC0415 - as above
+    from reconciler.render.html import plan_page
 
     saved = shown.saved
     return plan_page(
@@ -150,7 +153,9 @@ def _page(shown: Presented) -> Iterator[str]:
 
 
 def _github(shown: Presented) -> None:
-    from reconciler.render import github  # noqa: PLC0415 - as above
+    import uuid
+
+    from reconciler.render import github
 
     plan = shown.saved.plan
     output.tell(*github.plan_lines(plan))
@@ -164,7 +169,7 @@ def _github(shown: Presented) -> None:
 
 
 def _append_summary(shown: Presented, path: str) -> None:
-    from reconciler.render.plan_markdown import LEAST_BYTES  # noqa: PLC0415 - as above
+    from reconciler.render.plan_markdown import LEAST_BYTES
 
     size, end = _end(path, "GITHUB_STEP_SUMMARY")
     between = "" if not size else "\n" if end == b"\n" else "\n\n"
@@ -197,4 +202,6 @@ def _append(path: str, text: str, name: str) -> None:
 
 
 def _unwritable(name: str, path: str, failed: OSError) -> ReconcilerError:
+    from reconciler.render.escape import plain
+
     return ReconcilerError(f"{name}: {plain(path)} cannot be written: {failed.strerror}")

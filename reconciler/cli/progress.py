@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TextIO
 
 from reconciler import __version__
-from reconciler.cli.failures import diagnostics_of
+from reconciler.cli.failures import diagnostics_of, report
 from reconciler.clock import SystemClock
 from reconciler.errors import ReconcilerError
 from reconciler.model.diagnostic import error
@@ -148,3 +148,16 @@ def tell_error(tell: Sink, failure: ReconcilerError) -> None:
         tell(Problem(diagnostic))
     told = "\n".join((*getattr(failure, "differences", ()), failure.hint))
     tell(Problem(error("error", failure.message, told)))
+
+
+def tell_errors(errors: tuple[ReconcilerError, ...], form: str) -> None:
+    """What kept an index from its end: on stderr, and as events."""
+    for failure in dict.fromkeys(errors):
+        if form == "json":
+            tell_error(_write_notice, failure)
+        report(failure)
+
+
+def _write_notice(notice: Notice) -> None:
+    event = notice.as_dict()
+    write_event(event.pop("type"), event.pop("message"), event)

@@ -8,9 +8,6 @@ from reconciler.cli import output
 from reconciler.cli.failures import say
 from reconciler.cli.options import context_of, format_option, surroundings
 from reconciler.errors import ExitCode
-from reconciler.operations import reporting as operations
-from reconciler.render import report as lines
-from reconciler.render.escape import plain
 
 
 @click.command(
@@ -42,6 +39,10 @@ def report(
     Offline, from the state alone. Without a choice: every declaration that the state records. Exit 0 says that the
     report was made; whether all is done is its first line.
     """
+    from reconciler.operations import reporting as operations
+    from reconciler.render import report as lines
+    from reconciler.render.escape import plain
+
     for flag, value in (("--reason", reason), ("--manifest", manifest), ("--index", index)):
         if value == "":
             raise click.UsageError(f"{flag} is empty")

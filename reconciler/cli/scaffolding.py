@@ -127,8 +127,8 @@ class _Writer:
 
 def _manifests(writer: _Writer) -> str:
     """Write schemas, configuration and the first manifest; returns the folder of the manifests."""
-    from reconciler.manifests import load_config  # noqa: PLC0415 - `--help` needs none of this
-    from reconciler.model.diagnostic import Diagnostic, has_errors  # noqa: PLC0415 - as above
+    from reconciler.manifests import load_config
+    from reconciler.model.diagnostic import Diagnostic, has_errors
 
     here = Path.cwd()
     settings, diagnostics = load_config(None, root=here)
@@ -263,8 +263,8 @@ def _source(asked: str | None) -> _Source | None:
         if match is None:
             raise UsageError("--source is OWNER/REPO@COMMIT, the commit in full: 40 hex digits")
         return _Source(match[1], match[2])
-    import json  # noqa: PLC0415 - as above
-    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - as above
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
 
     try:
         document = json.loads(distribution(_PACKAGE).read_text("direct_url.json") or "{}")

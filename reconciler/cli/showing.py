@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,9 +11,10 @@ from reconciler.cli import output
 from reconciler.cli.failures import say
 from reconciler.cli.options import PATH, format_option
 from reconciler.cli.presenting import FORMATS, Presented, check_max_bytes, max_bytes_option, present
-from reconciler.clock import timestamp
 from reconciler.errors import ExitCode, UsageError
-from reconciler.planfile import SavedPlan, read
+
+if TYPE_CHECKING:
+    from reconciler.planfile import SavedPlan
 
 _AGAINST_FORMATS = ("text", "json", "markdown")
 
@@ -50,13 +52,16 @@ def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes
         return ExitCode.DONE
     present(Presented(saved, planfile, saved.sha256, ExitCode.DONE, verbose, max_bytes), form)
     if form == "text" and saved.expires_at is not None:
+        from reconciler.clock import timestamp
+
         say(f"Expires at {timestamp(saved.expires_at)}: apply does not begin it after that.")
     return ExitCode.DONE
 
 
 def read_whole(path: str) -> SavedPlan:
     """A plan as it was made: what a reviewer is told, and the fingerprint beside it, rest on it."""
-    from reconciler.operations.approval import check_whole  # noqa: PLC0415 - `--help` needs none of this
+    from reconciler.operations.approval import check_whole
+    from reconciler.planfile import read
 
     saved = read(path)
     check_whole(saved)
@@ -64,18 +69,18 @@ def read_whole(path: str) -> SavedPlan:
 
 
 def _show_against(saved: SavedPlan, other: SavedPlan, *, verbose: bool, form: str, max_bytes: int | None) -> None:
-    from reconciler.model.comparison import compare  # noqa: PLC0415 - a plain show needs none of this
-    from reconciler.operations.comparing import TWO_PLANS, inputs_that_differ  # noqa: PLC0415
-    from reconciler.render import comparison  # noqa: PLC0415
-    from reconciler.render.lines import write_coloured  # noqa: PLC0415
+    from reconciler.model.comparison import compare
+    from reconciler.operations.comparing import TWO_PLANS, inputs_that_differ
+    from reconciler.render import comparison
+    from reconciler.render.lines import write_coloured
 
     found = compare(saved.plan, other.plan)
     inputs = inputs_that_differ(other.plan, saved.plan, TWO_PLANS)
     if form == "json":
         output.write(comparison.comparison_json(found, inputs))
     elif form == "markdown":
-        from reconciler.render.comparison_markdown import document  # noqa: PLC0415 - as above
-        from reconciler.render.plan_markdown import DEFAULT_BYTES  # noqa: PLC0415 - as above
+        from reconciler.render.comparison_markdown import document
+        from reconciler.render.plan_markdown import DEFAULT_BYTES
 
         output.write([document(found, inputs, max_bytes=max_bytes or DEFAULT_BYTES, verbose=verbose)])
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,13 +12,13 @@ from reconciler.cli import moving, output, reporting
 from reconciler.cli.failures import say
 from reconciler.cli.options import context_of, format_option, surroundings
 from reconciler.errors import ExitCode
-from reconciler.model.tombstones import Projection
-from reconciler.operations import states as operations
-from reconciler.operations.context import Context
-from reconciler.operations.planning import moved_away, read_state
-from reconciler.render import state as lines
-from reconciler.render.escape import plain
-from reconciler.state.history import HistoryEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model.tombstones import Projection
+    from reconciler.operations.context import Context
+    from reconciler.state.history import HistoryEntry
 
 
 @click.group(
@@ -41,6 +41,9 @@ for command in (moving.pull, moving.push, moving.migrate, moving.repair, reporti
 @surroundings
 def init(state: str | None, config: str | None, base_url: str | None) -> int:
     """Create an empty state."""
+    from reconciler.operations import states as operations
+    from reconciler.render.escape import plain
+
     context = context_of(state=state, config=config, base_url=base_url)
     projection = operations.init(context)
     with closing(context.store()) as store:
@@ -67,9 +70,12 @@ def show(
     *, id_: str | None, index: str | None, state: str | None, config: str | None, base_url: str | None, form: str
 ) -> int:
     """Show what the state remembers: every index, every mutation, every count."""
+    from reconciler.operations.planning import read_state
+    from reconciler.operations.states import history_of
+
     context = context_of(state=state, config=config, base_url=base_url)
     if id_ is not None:
-        text = _history(context, id_, operations.history_of(context, id_, index), form)
+        text = _history(context, id_, history_of(context, id_, index), form)
     else:
         projection = read_state(context)
         _note(context, projection)
@@ -80,20 +86,24 @@ def show(
 
 def _history(context: Context, id_: str, entries: list[HistoryEntry], form: str) -> Iterator[str]:
     if form == "html":
-        from reconciler.render.html import history_page  # noqa: PLC0415 - jinja2, which only pages need
+        from reconciler.render.html import history_page
 
         return history_page(entries, id_=id_, tool_version=__version__, created_at=context.clock.now())
+    from reconciler.render import state as lines
+
     return lines.history_json(entries) if form == "json" else lines.history_text(entries)
 
 
 def _state(context: Context, projection: Projection, index: str | None, form: str) -> Iterator[str]:
     if form == "html":
-        from reconciler.render.html import state_page  # noqa: PLC0415 - as above
+        from reconciler.render.html import state_page
 
         with closing(context.store()) as store:
             url = store.url
         now = context.clock.now()
         return state_page(projection, store=url, tool_version=__version__, created_at=now, index=index)
+    from reconciler.render import state as lines
+
     if form == "json":
         return lines.state_json(projection, index=index)
     return lines.state_text(projection, index=index)
@@ -111,9 +121,12 @@ Examples:
 @surroundings
 def verify(head: str | None, state: str | None, config: str | None, base_url: str | None) -> int:
     """Check the hash chain of the whole log, and compare it with a head that you kept."""
+    from reconciler.operations.states import check_head
+    from reconciler.render.escape import plain
+
     context = context_of(state=state, config=config, base_url=base_url)
     if head is not None:
-        projection = operations.check_head(context, head)
+        projection = check_head(context, head)
         output.tell(f"Nothing up to {plain(head)} has changed.")
     else:
         projection = operations.verify_chain(context)
@@ -137,6 +150,9 @@ def unlock(run: str, reason: str, state: str | None, config: str | None, base_ur
 
     RUN can start no further request after that. Needs the exact id, as exit 5 prints it.
     """
+    from reconciler.operations import states as operations
+    from reconciler.render.escape import plain
+
     if not reason.strip():
         raise click.UsageError("--reason must say why")
     context = context_of(state=state, config=config, base_url=base_url)
@@ -152,6 +168,9 @@ def _tell_head(projection: Projection) -> None:
 
 def _note(context: Context, projection: Projection) -> None:
     """On stderr: there is no state; or this one is history."""
+    from reconciler.operations.planning import moved_away
+    from reconciler.render.escape import plain
+
     with closing(context.store()) as store:
         if not projection.lineage:
             say(f"Note: there is no state at {plain(store.url)}, or it is empty.")

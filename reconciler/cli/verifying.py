@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import output
-from reconciler.cli.applying import tell_errors
-from reconciler.cli.interrupts import signals
 from reconciler.cli.options import context_of, format_option, lock_timeout, surroundings, timeout
-from reconciler.cli.progress import sink, write_event
-from reconciler.model.notices import Notice, RunBegan, Waiting
-from reconciler.operations.verifying import NAMED, VerifyResult
-from reconciler.operations.verifying import verify as prove
-from reconciler.render import summary
+
+if TYPE_CHECKING:
+    from reconciler.model.notices import Notice
+    from reconciler.operations.verifying import VerifyResult
 
 
 @click.command(
@@ -44,6 +41,11 @@ def verify(
     Settles what is pending, from the state alone, in any later process. Exit 4 when ids are present that should
     be gone, 7 when something is not verified in time.
     """
+    from reconciler.cli.interrupts import signals
+    from reconciler.cli.progress import sink
+    from reconciler.model.notices import RunBegan, Waiting
+    from reconciler.operations.verifying import verify as prove
+
     with sink(form) as heartbeat, signals() as stop:
 
         def notify(notice: Notice) -> None:
@@ -66,6 +68,9 @@ def verify(
 
 
 def _tell(result: VerifyResult, form: str, *, audit: bool) -> None:
+    from reconciler.cli.progress import tell_errors, write_event
+    from reconciler.render import summary
+
     tell_errors(result.errors, form)
     back = sum(len(ids) for _, ids in result.reappeared)
     headline = summary.verify_line(
@@ -94,6 +99,8 @@ def _tell(result: VerifyResult, form: str, *, audit: bool) -> None:
 
 def _found(result: VerifyResult) -> list[dict[str, Any]]:
     """The reappeared ids that text names, with what is known of each."""
+    from reconciler.operations.verifying import NAMED
+
     rows = []
     for target, ids in result.reappeared:
         for each in ids.first(NAMED):
