@@ -121,7 +121,7 @@ Examples:
 @surroundings
 def verify(head: str | None, state: str | None, config: str | None, base_url: str | None) -> int:
     """Check the hash chain of the whole log, and compare it with a head that you kept."""
-    from reconciler.operations.states import check_head
+    from reconciler.operations.states import check_head, verify_chain
     from reconciler.render.escape import plain
 
     context = context_of(state=state, config=config, base_url=base_url)
@@ -129,7 +129,7 @@ def verify(head: str | None, state: str | None, config: str | None, base_url: st
         projection = check_head(context, head)
         output.tell(f"Nothing up to {plain(head)} has changed.")
     else:
-        projection = operations.verify_chain(context)
+        projection = verify_chain(context)
     _note(context, projection)
     output.tell(
         f"The chain of {projection.position:,} {'frame' if projection.position == 1 else 'frames'} is intact."
