@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-from reconciler.cache.layout import CacheFile, Contents, Writer
+from reconciler.cache.layout import Contents, Writer
 
 #: Bytes of a source that are derived again faster than a file is worth it.
 LEAST: Final = 1_048_576
@@ -48,11 +48,11 @@ class Cache:
         if path is None:
             return None
         try:
-            contents = Contents(CacheFile(path))
+            contents = Contents(path)
             os.utime(path)  # used now
+            return contents if contents.key.get("made_by") == _made_by() else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return contents if contents.key.get("made_by") == _made_by() else None
 
     def keep(self, name: str, key: Mapping[str, Any], write: Callable[[Writer], Mapping[str, Any]]) -> None:
         """Keep something under `name`, in place of what was there. Where that cannot be, nothing is kept.
@@ -90,14 +90,18 @@ class Cache:
             return None
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             return None
-        return self.folder / f"{sha256(name.encode()).hexdigest()}{_ENDING}"
+        digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()  # a path may hold any bytes
+        return self.folder / f"{digest}{_ENDING}"
 
     def _throw_out(self, kept: Path) -> None:
         """Remove what was used longest ago, until the folder is small enough. `kept` stays."""
         files = []
         size = 0
-        for entry in os.scandir(kept.parent):
-            found = entry.stat(follow_symlinks=False)
+        for entry in list(os.scandir(kept.parent)):
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # somebody else throws out too
+                continue
             if entry.name.endswith(_ENDING):
                 size += found.st_size
                 files.append((found.st_mtime, entry.name, found.st_size))

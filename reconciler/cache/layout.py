@@ -75,7 +75,7 @@ class Writer:
         return len(self._index[what]) - 1
 
 
-class CacheFile:
+class _File:
     """A file that is open for reading as long as something of it is held.
 
     Attributes:
@@ -104,13 +104,14 @@ class Contents:
         document: whatever else there is to say.
     """
 
-    def __init__(self, file: CacheFile) -> None:
-        """Read the index.
+    def __init__(self, path: Path) -> None:
+        """Open the file, and read its index.
 
         Raises:
             ValueError: this is no whole file of the cache.
             OSError: it cannot be read.
         """
+        file = _File(path)
         size = os.fstat(file.fileno()).st_size
         footer = os.pread(file.fileno(), _FOOTER, max(0, size - _FOOTER))
         if len(footer) != _FOOTER or not footer.endswith(MAGIC):

@@ -81,7 +81,7 @@ def read_id_file(path: Path, shown: str, column: str, cache: Cache = NO_CACHE) -
     size = path.stat().st_size
     if size < cache.least:
         return _parsed(path, shown, column)
-    name = f"ids {path} {_suffix(shown)} {column}"
+    name = "\0".join(("ids", str(path), _suffix(shown), column))  # what no path holds keeps them apart
     kept = cache.find(name)
     if kept is not None and kept.key.get("size") == size:
         with HashingFile(path) as file:

@@ -194,7 +194,8 @@ class Pages:
         if place >= self.size:
             return bytes(self._page[place - self.size : place - self.size + size])
         number = bisect_right(self._starts, place) - 1
-        if number != self._read[0]:
-            self._read = number, self._pages[number].read()
+        found = self._read  # another thread may put another page there
+        if number != found[0]:
+            found = self._read = number, self._pages[number].read()
         start = place - self._starts[number]
-        return self._read[1][start : start + size]
+        return found[1][start : start + size]
