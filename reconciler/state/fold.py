@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from reconciler.errors import StateDamaged
 from reconciler.model.idset import IdSet, IdSetBuilder
@@ -44,6 +44,9 @@ from reconciler.state.batchtable import BatchTable
 from reconciler.state.frames import Frame
 from reconciler.state.statuses import Change, Ledger, Note, Shadow
 from reconciler.state.tables import Refused, Tables
+
+#: Batches have numbers up to here: a column holds no larger ones, and a log may come from anywhere.
+_LAST_BATCH: Final = 2**62
 
 
 class Fold(Tables):
@@ -259,8 +262,8 @@ class Fold(Tables):
     def _intent(self, event: ev.Intent) -> None:
         self._need_run()
         self._open_target(event.target)
-        if event.batch in self._batches or event.batch < 1:
-            raise Refused(f"batch number {event.batch} is used already")
+        if event.batch in self._batches or not 1 <= event.batch <= _LAST_BATCH:
+            raise Refused(f"batch number {event.batch} is used already, or is none")
         groups = self._grouped(event.target, event.ids, event.declarations)
         table = self._ledgers[event.target].batches
         named = table.add(event.batch, self._current.run, self._stamp, self._current.at, groups)
