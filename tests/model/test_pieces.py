@@ -1,0 +1,176 @@
+"""Blocks, pages, and sets that are known to be equal, against bytes and sets of Python's own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reconciler.model import chunks, idset
+from reconciler.model.batches import Batches, Columns
+from reconciler.model.chunks import Kept, Pages, block_of
+from reconciler.model.idset import IdSet, IdSetBuilder
+from reconciler.model.status import Status
+from reconciler.state.batchtable import BatchTable
+
+one_id = st.text(st.sampled_from(["a", "b", "\x00", "\n", "\xff", "é", "\uffff", "😀"]), min_size=1, max_size=4)
+id_sets = st.sets(one_id, max_size=30)
+few = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(autouse=True, params=["as it is", "in many chunks", "in the scratch file"])
+def chunks_are(request, monkeypatch):
+    if request.param == "as it is":
+        return
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 8)
+    monkeypatch.setattr(idset, "_RUN_BYTES", 24)
+    monkeypatch.setattr(idset, "_LOOK_UP", 3)
+    if request.param == "in the scratch file":
+        monkeypatch.setattr(chunks, "SCRATCH_ABOVE", -(1 << 40))
+
+
+def cut_otherwise(ids: IdSet, size: int, *, known: bool) -> IdSet:
+    """The same set, in chunks that end elsewhere; its digest is known, or not."""
+    raw = [each.encode() for each in ids]
+    parts = [raw[start : start + size] for start in range(0, len(raw), size)]
+    made = tuple(chunks.Chunk(b"\xff".join(part), len(part)) for part in parts)
+    return IdSet.of_chunks(made, ids.digest() if known else "")
+
+
+@given(id_sets, id_sets, st.integers(1, 5), st.booleans())
+@few
+def test_sets_compared_in_one_pass_are_what_python_says(left, right, size, known):
+    one, other = IdSet.of(left), cut_otherwise(IdSet.of(right), size, known=known)
+    if known:
+        one.digest()
+    found = one.compared(other)
+    assert [list(each) for each in found] == [sorted(left - right), sorted(left & right), sorted(right - left)]
+    assert [len(each) for each in found] == [len(left - right), len(left & right), len(right - left)]
+    assert (one == other) == (left == right)
+    assert one._is(other) <= (left == right)
+    assert set(one | other) == left | right
+    assert list(other.blocks()) == [chunk.block() for chunk in other.pieces]
+
+
+@given(id_sets, st.lists(st.tuples(id_sets, st.sampled_from(["other", "same", "cut", "known"])), max_size=4))
+@few
+def test_a_partition_knows_equal_sets_by_their_digest(ids, others):
+    whole = IdSet.of(ids)
+    whole.digest()
+    made = {
+        "other": lambda each: (each, IdSet.of(each)),
+        "same": lambda _: (ids, whole),
+        "cut": lambda _: (ids, cut_otherwise(whole, 2, known=False)),
+        "known": lambda _: (ids, cut_otherwise(whole, 3, known=True)),
+    }
+    plain, parts = zip(*[made[how](each) for each, how in others], strict=True) if others else ((), ())
+    expected: dict[tuple[int, ...], set[str]] = {}
+    for each in ids:
+        expected.setdefault(tuple(n for n, part in enumerate(plain) if each in part), set()).add(each)
+    groups = whole.partition(parts)
+    assert [(numbers, set(held)) for numbers, held in groups] == sorted(expected.items())
+
+
+@given(st.lists(one_id, max_size=20))
+@few
+def test_a_block_is_the_ids_in_order_each_once(ids):
+    block = block_of(ids)
+    assert block == b"\xff".join(each.encode() for each in sorted(set(ids)))
+    assert list(IdSet.of_block(block)) == sorted(set(ids))
+
+
+@pytest.mark.parametrize("ids", [["a", "\ud800"], ["\udfff"], ["\x00", "\udc80"]])
+def test_half_a_surrogate_pair_never_gets_into_a_block(ids):
+    with pytest.raises(UnicodeEncodeError):
+        block_of(ids)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["block", "ids"]), st.sets(one_id, min_size=1, max_size=6)), max_size=12)
+)
+@few
+def test_a_builder_takes_blocks_and_ids_in_any_mixture(steps):
+    builder, plain, added = IdSetBuilder(), set(), 0
+    for number, (how, ids) in enumerate(steps):
+        if how == "block":
+            builder.extend_block(block_of(list(ids)))
+        else:
+            builder.extend(list(ids))
+        plain, added = plain | ids, added + len(ids)
+        if number % 4 == 3:
+            assert list(builder.build()) == sorted(plain)
+    assert builder.added == added
+    assert list(builder.build()) == sorted(plain)
+    assert len(builder.build()) == len(plain)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["add", "add", "cut", "settle", "all"]), st.binary(max_size=12), st.integers(1, 20)
+        )
+    )
+)
+@few
+def test_pages_give_back_every_block_at_its_place(steps):
+    pages, plain, blocks, settled = Pages(), b"", [], 0
+    for what, data, least in steps:
+        match what:
+            case "add":
+                assert pages.add(data) == len(plain)
+                blocks.append((len(plain), data))
+                plain += data
+            case "cut":
+                while blocks and blocks[-1][0] >= settled and len(plain) - blocks[-1][0] <= least:
+                    place, _ = blocks.pop()
+                    pages.cut(place)
+                    plain = plain[:place]
+            case "settle":
+                pages.settle(least)
+                settled = len(plain) if len(plain) - settled >= least else settled
+            case _:
+                settled = len(plain)
+                assert b"".join(page.read() for page in pages.pages()) == plain
+        assert pages.size == settled
+        for place, block in [*blocks, *reversed(blocks)]:
+            assert pages.read(place, len(block)) == block
+    again = Pages(map(Kept, [page.read() for page in pages.pages()]))
+    assert all(again.read(place, len(block)) == block for place, block in blocks)
+
+
+@given(st.lists(st.sets(one_id, min_size=2, max_size=5), max_size=6), st.integers(-8, 8), st.integers(-8, 8))
+@few
+def test_batches_are_a_sequence_like_a_tuple_of_records(rows, start, stop):
+    undo = []
+    table = BatchTable(3, Pages(), {}, undo)
+    for number, ids in enumerate(rows, 1):
+        ordered = sorted(ids, reverse=True)
+        table.add(number, "r", number * 10, "at", [((1,), ordered[:1]), ((1, 2), ordered[1:])])
+        if number % 2:
+            table.accept(number - 1, number * 10 + 1, "then", f"m{number}")
+    batches, plain = Batches.of(table.copy()), tuple(map(table.record, range(len(rows))))
+    assert (len(batches), tuple(batches), tuple(reversed(batches))) == (len(plain), plain, plain[::-1])
+    assert batches == plain
+    assert plain == tuple(batches)
+    assert batches == Batches.of(table.copy())
+    assert hash(batches) == hash(plain)
+    assert (batches == (*plain, None)) is False
+    assert batches[start:stop] == plain[start:stop]
+    assert batches[::-2] == plain[::-2]
+    for place in (start, stop):
+        if -len(plain) <= place < len(plain):
+            assert batches[place] == plain[place]
+        else:
+            with pytest.raises(IndexError):
+                batches[place]
+    for record, ids in zip(batches, rows, strict=True):
+        assert set(record.ids) == ids
+        least = max(ids)
+        assert record.declared == (((1,), IdSet.of([least])), ((1, 2), IdSet.of(ids - {least})))
+        assert record.declared[-1][0] == (1, 2)
+        assert record.status in (Status.ACCEPTED, Status.UNRESOLVED)
+    for step in reversed(undo):
+        step()
+    assert list(table.number) == [] == list(table.status)
+    assert Columns(3, table.pages).copy().number == table.number
+    assert tuple(batches.columns.number) == tuple(range(1, len(rows) + 1))
