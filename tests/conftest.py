@@ -6,6 +6,7 @@ Waiting moves the clock and returns at once, so lag, polls, back-off, leases and
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -41,7 +42,9 @@ ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
 
 
 def pytest_configure() -> None:
-    """Whoever runs the tests may have said nohup, or `&` in a script: processes would inherit deaf ears."""
+    """Tests and the processes they start keep nothing in the cache of whoever runs them, and hear signals."""
+    os.environ["RECONCILER_CACHE"] = "off"
+    # They may have said nohup, or `&` in a script: processes would inherit deaf ears.
     if threading.current_thread() is threading.main_thread():
         for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
             if signal.getsignal(number) is signal.SIG_IGN:

@@ -156,6 +156,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("CLOUDFLARE_", "RECONCILER_", "_RECONCILER")) or name in ("NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("RECONCILER_CACHE", "off")
 
 
 @pytest.fixture

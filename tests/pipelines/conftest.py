@@ -20,6 +20,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("CLOUDFLARE_", "RECONCILER_", "GITHUB_", "GH_", "RUNNER_", "GIT_", "CI_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("RECONCILER_CACHE", "off")
 
 
 @pytest.fixture
