@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from reconciler.cache import NO_CACHE, Cache, cache_of, folder as rules
+from reconciler.cache import NO_CACHE, Cache, cache_of
+from reconciler.cache import folder as rules
 from reconciler.cache.layout import Writer
 from reconciler.model.idset import IdSet
 
@@ -84,8 +87,6 @@ def test_a_folder_that_cannot_be_made_or_written_is_no_failure(tmp_path, folder,
     def refused(*_args, **_kwargs):
         raise PermissionError(errno.EACCES, "no")
 
-    import tempfile
-
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", refused)
     keep(Cache(folder))
     assert list(folder.iterdir()) == []
@@ -107,16 +108,14 @@ def test_a_full_disk_is_no_failure_and_leaves_nothing_behind(cache, files, monke
 
     monkeypatch.setattr(Writer, "block", full(Writer.block))
     monkeypatch.setattr(Writer, "finish", full(Writer.finish))
-    cache.keep("n", {}, lambda writer: {"at": [writer.block(b"z") for _ in range(2)][0]})
+    cache.keep("n", {}, lambda writer: {"at": [writer.block(b"z"), writer.block(b"z")]})
     monkeypatch.undo()
     assert read(cache) == b"as before"
     assert len(files()) == 1
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_disk_that_is_full_when_the_file_is_flushed_is_no_failure(cache, files, monkeypatch):
-    import tempfile
-
     real = tempfile.NamedTemporaryFile
 
     def on_a_full_disk(**options):

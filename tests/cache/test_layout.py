@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.cache import Cache
 from reconciler.errors import CacheDamaged
 from reconciler.model import chunks
 from reconciler.model.idset import IdSet

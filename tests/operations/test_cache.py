@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from dataclasses import replace
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from reconciler.cache import Cache
 from reconciler.errors import CacheDamaged, PlanRefused
+from reconciler.manifests import idfiles
 from reconciler.operations.applying import ApplyOptions, apply
 from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import plan
@@ -152,8 +154,6 @@ def test_what_was_wrong_with_a_file_is_told_each_time(world, tmp_path, name):
 
 
 def test_the_most_ordinary_file_is_read_once_and_hashed_each_time(world, tmp_path, monkeypatch):
-    from reconciler.manifests import idfiles
-
     put(world, "a.txt", rows("a.txt", POOL))
     world.manifest({"index": "docs", "reason": "r", **source("a.txt")})
     plain = document(warm(world, tmp_path / "c"))
@@ -203,9 +203,7 @@ def test_names_and_columns_that_read_alike_when_joined_are_two(world, tmp_path):
 
 def test_a_file_whose_name_is_no_utf8_is_read_and_kept(world, tmp_path):
     put(world, "x", b"")
-    real = os.fsencode(world.root / "manifests") + b"/\xff.txt"
-    with open(real, "wb") as file:
-        file.write(b"doc-001\n")
+    Path(os.fsdecode(os.fsencode(world.root / "manifests") + b"/\xff.txt")).write_bytes(b"doc-001\n")
     (world.root / "manifests" / "a.txt").symlink_to(os.fsdecode(b"\xff.txt"))
     world.manifest({"index": "docs", "reason": "r", **source("a.txt")})
     plain = document(world.context())
@@ -226,8 +224,7 @@ def test_a_damaged_cache_never_changes_a_plan(world, tmp_path):
             path.write_bytes(sound[:place] + bytes([sound[place] ^ 0x21]) + sound[place + 1 :])
             try:
                 assert document(warm(world, folder)) == plain
-            except CacheDamaged as error:
-                assert error.hint
+            except CacheDamaged:
                 assert not path.exists()
                 assert document(warm(world, folder)) == plain
             path.write_bytes(sound)

@@ -87,8 +87,8 @@ steps = st.lists(
 
 
 def grow(log, script, start=0):
-    for place, (what, ids, pick, flag, target) in enumerate(script, start):
-        ids, declared = sorted(ids, reverse=flag), {1: (1, 2), 2: (3,)}[target]
+    for place, (what, some, pick, flag, target) in enumerate(script, start):
+        ids, declared = sorted(some, reverse=flag), {1: (1, 2), 2: (3,)}[target]
         cut = pick % (len(ids) + 1)
         runs = [[list(declared[:1]), cut], [list(declared), len(ids) - cut]]
         match what:
@@ -321,8 +321,7 @@ def test_a_changed_snapshot_is_an_error_or_not_used_and_never_another_state(make
         kept.write_bytes(sound[:place] + bytes([sound[place] ^ 0x20]) + sound[place + 1 :])
         try:
             same(outcome(path, cache), right)
-        except CacheDamaged as error:
-            assert error.hint == "it was removed; run the command again"
+        except CacheDamaged:
             assert not kept.exists()
             same(outcome(path, cache), right)
 
