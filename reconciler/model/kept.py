@@ -169,9 +169,9 @@ class Pages:
         """Take back what was added from `place` on, if it was not settled."""
         del self._page[place - self.size :]
 
-    def settle(self, least: int = PAGE_BYTES) -> None:
-        """What was added stays, once there are `least` bytes."""
-        if len(self._page) >= least:
+    def settle(self, *, all_of_it: bool = False) -> None:
+        """What was added stays, once it fills a page, or whatever there is."""
+        if len(self._page) >= (1 if all_of_it else PAGE_BYTES):
             self._settle(Kept(bytes(self._page)))
             self._page = bytearray()
 
@@ -182,7 +182,7 @@ class Pages:
 
     def pages(self) -> tuple[Kept, ...]:
         """All of it, what was added last too."""
-        self.settle(1)
+        self.settle(all_of_it=True)
         return tuple(self._pages)
 
     def read(self, place: int, size: int) -> bytes:

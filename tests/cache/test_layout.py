@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import CacheDamaged
-from reconciler.model import chunks
+from reconciler.model import chunks, kept
 from reconciler.model.idset import IdSet
 
 one_id = st.text(
@@ -26,7 +26,7 @@ def chunks_are(request, monkeypatch):
         return
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 8)
     if request.param == "in the scratch file":
-        monkeypatch.setattr(chunks, "SCRATCH_ABOVE", -(1 << 40))
+        monkeypatch.setattr(kept, "SCRATCH_ABOVE", -(1 << 40))
 
 
 def keep(cache, sets=(), blocks=(), name="n", key=None):

@@ -75,7 +75,8 @@ def test_every_batch_owns_what_no_later_one_names_but_for_rejected_ones(blocks, 
         batches.append(BatchRecord(number, 1, "r", declared, number, "at", status=status))
         if not gone:
             expected.update(dict.fromkeys(each, number))
-    found = [(batch.number, own) for batch, own in own_ids(batches)]
+    found = [(batch.number, own) for _, batch, own in own_ids(batches)]
+    assert all(batches[row] == batch for row, batch, _ in own_ids(batches))
     assert {id_: number for number, own in found for id_ in own} == expected
     assert sum(len(own) for _, own in found) == len(expected)
     numbers = [number for number, _ in found]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import chunks, idset
+from reconciler.model import building, chunks, kept, merging
 from reconciler.model.batches import Batches, Columns
-from reconciler.model.chunks import Kept, Pages, block_of
+from reconciler.model.chunks import block_of
 from reconciler.model.idset import IdSet, IdSetBuilder
+from reconciler.model.kept import Kept, Pages
 from reconciler.model.status import Status
 from reconciler.state.batchtable import BatchTable
 
@@ -23,10 +26,11 @@ def chunks_are(request, monkeypatch):
     if request.param == "as it is":
         return
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 8)
-    monkeypatch.setattr(idset, "_RUN_BYTES", 24)
-    monkeypatch.setattr(idset, "_LOOK_UP", 3)
+    monkeypatch.setattr(kept, "PAGE_BYTES", 8)
+    monkeypatch.setattr(building, "_RUN_BYTES", 24)
+    monkeypatch.setattr(merging, "LOOK_UP", 3)
     if request.param == "in the scratch file":
-        monkeypatch.setattr(chunks, "SCRATCH_ABOVE", -(1 << 40))
+        monkeypatch.setattr(kept, "SCRATCH_ABOVE", -(1 << 40))
 
 
 def cut_otherwise(ids: IdSet, size: int, *, known: bool) -> IdSet:
@@ -126,7 +130,8 @@ def test_pages_give_back_every_block_at_its_place(steps):
                     pages.cut(place)
                     plain = plain[:place]
             case "settle":
-                pages.settle(least)
+                with patch.object(kept, "PAGE_BYTES", least):
+                    pages.settle()
                 settled = len(plain) if len(plain) - settled >= least else settled
             case _:
                 settled = len(plain)

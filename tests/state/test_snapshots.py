@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.cache import NO_CACHE, Cache
 from reconciler.clock import ManualClock
 from reconciler.errors import CacheDamaged, ReconcilerError
-from reconciler.model import chunks
+from reconciler.model import chunks, kept
 from reconciler.model.tombstones import Projection, TargetRecord
 from reconciler.state import events as ev
 from reconciler.state import journal as journal_module
@@ -198,6 +198,7 @@ def cache(tmp_path):
 def chunks_are(request, monkeypatch):
     if request.param != "as it is":
         monkeypatch.setattr(chunks, "CHUNK_BYTES", 16)
+        monkeypatch.setattr(kept, "PAGE_BYTES", 16)
 
 
 @hypothesis.settings(max_examples=120, **SETTINGS)
