@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import time
-import uuid
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
@@ -55,9 +53,13 @@ class SystemClock:
             return None
 
     def jitter(self, ceiling: float) -> float:
+        import random  # noqa: PLC0415 - what nobody tries again needs no jitter
+
         return random.uniform(0.0, ceiling)
 
     def token(self) -> str:
+        import uuid  # noqa: PLC0415 - only runs have names
+
         return uuid.uuid4().hex
 
 
@@ -70,6 +72,8 @@ class ManualClock:
     """
 
     def __init__(self, start: datetime = datetime(2026, 11, 22, 12, 0, tzinfo=UTC), *, seed: int = 0) -> None:
+        import random  # noqa: PLC0415 - as above
+
         self._now = start
         self._elapsed = 1000.0
         self._random = random.Random(seed)

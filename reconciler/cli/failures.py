@@ -45,9 +45,12 @@ def diagnostics_of(failure: ReconcilerError) -> list[Diagnostic]:
 
 def report_diagnostics(found: Iterable[Diagnostic]) -> None:
     """Diagnostics as `path:line:column: error: summary`, each with its detail."""
+    listed = tuple(found)
+    if not listed:
+        return
     from reconciler.render import diagnostics as lines
 
-    for line in lines.text(tuple(found)):
+    for line in lines.text(listed):
         say(line)
 
 

@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconciler.cache import NO_CACHE, Cache
 from reconciler.manifests.checks import ADVICE, MAX_ID_BYTES, Findings, Lines, quoted, remarks, usable
 from reconciler.manifests.config import is_account
 from reconciler.manifests.files import leaves, printable_path, reason
-from reconciler.manifests.idfiles import IdFile, format_of, read_id_file
 from reconciler.manifests.positions import repeated
 from reconciler.manifests.soundness import problems
 from reconciler.manifests.yaml_events import ID_LISTS, Ids, Items, Node, Table, Text, compose
 from reconciler.model.desired import FileDigest, Keep, Prefix, Source
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error, warning
 from reconciler.model.idset import IdSet
+
+if TYPE_CHECKING:
+    from reconciler.manifests.idfiles import IdFile
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -230,6 +233,8 @@ class Reader:
 
     def _column(self, item: Table, path: Text) -> str | None:
         """The column or field that the kind of file needs, "" for text; None after a diagnostic."""
+        from reconciler.manifests.idfiles import format_of  # noqa: PLC0415 - csv, gzip: only for id files
+
         kind = format_of(path.value)
         if kind is None:
             detail = "Id files are .txt, .csv or .jsonl, each also with .gz."
@@ -276,6 +281,8 @@ class Reader:
         return Path(real)
 
     def _read(self, real: Path, name: str, column: str, path: Text, *, allow_missing: bool) -> IdFile | None:
+        from reconciler.manifests.idfiles import read_id_file  # noqa: PLC0415 - as above
+
         key = (name, column)  # the name also says how the file is read
         if key in self._id_files:
             return self._id_files[key]

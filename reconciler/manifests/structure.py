@@ -136,10 +136,10 @@ def _key_position(root: Node, path: list[str | int]) -> Position:
 def _unknown_keys(problem: ValidationError, node: Node) -> list[Diagnostic]:
     schema: Any = problem.schema
     known = list(schema.get("properties", {}))
+    from difflib import get_close_matches  # noqa: PLC0415 - only for who mistyped
+
     found = []
     for key in sorted(set(problem.instance) - set(known)) if isinstance(problem.instance, dict) else []:
-        from difflib import get_close_matches  # noqa: PLC0415 - only for who mistyped
-
         near = get_close_matches(key, known, 1)
         code, detail = "unknown-key", f"Known here: {', '.join(known)}."
         if "base_url" in known:

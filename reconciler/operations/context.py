@@ -13,7 +13,6 @@ from reconciler.clock import Clock, SystemClock, parse_timestamp
 from reconciler.errors import ManifestError
 from reconciler.manifests import Config, load_config
 from reconciler.manifests import load as load_manifests
-from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, has_errors
 from reconciler.model.target import origin_of
 from reconciler.vectorize.credentials import base_url_from, credentials_from
@@ -21,6 +20,7 @@ from reconciler.vectorize.credentials import base_url_from, credentials_from
 if TYPE_CHECKING:
     import httpx
 
+    from reconciler.model.desired import Desired
     from reconciler.model.tombstones import Projection
     from reconciler.state.stores.interface import Store
     from reconciler.vectorize import Budget, Client, Dispatcher

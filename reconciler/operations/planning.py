@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, note, warning
@@ -14,12 +15,14 @@ from reconciler.model.plan import IndexPlan, Plan
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection
 from reconciler.operations.context import Context, load
-from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.recording import unrecorded
 from reconciler.planner import make_plan
 from reconciler.planner.review import worst_first
 from reconciler.state.reading import read_projection
-from reconciler.state.stores.interface import Store
+
+if TYPE_CHECKING:
+    from reconciler.operations.interrupts import Interrupts
+    from reconciler.state.stores.interface import Store
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,8 @@ def observe(
 
     budget = context.budget(projection, made=made)
     with context.client(budget) as client, context.dispatcher(budget) as dispatcher:
-        (interrupts or Interrupts()).on_request(dispatcher.stop)
+        if interrupts is not None:
+            interrupts.on_request(dispatcher.stop)
         observer = Observer(client, dispatcher, context.clock)
         return observer.observe(desired, projection, only=only, prefixes_only=prefixes_only)
 

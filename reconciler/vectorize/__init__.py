@@ -3,8 +3,8 @@
 `Client` makes one attempt a call. `Dispatcher` starts calls within the `Budget`, many at once, and tries
 again what may pass. Neither knows what the other sends.
 
-Importing this package imports none of that, as most commands ask nobody; and httpx (120 ms) comes with the first
-`Client`.
+Names are resolved when they are first used: who only wants the base URL of a plan imports no client. Nothing
+here imports httpx (120 ms) before the first `Client` is made.
 """
 
 from __future__ import annotations
@@ -22,25 +22,17 @@ if TYPE_CHECKING:
     from reconciler.vectorize.headers import Quota, RateHeaders
     from reconciler.vectorize.retry import RetryPolicy
 
-_HOME_OF = {
-    "Accepted": "answers",
-    "Budget": "budget",
-    "Client": "client",
-    "Credentials": "credentials",
-    "CursorExpired": "classify",
-    "Dispatcher": "dispatch",
-    "ID_BYTES_MAXIMUM": "client",
-    "IndexDescription": "answers",
-    "IndexInfo": "answers",
-    "Outcome": "dispatch",
-    "Page": "answers",
-    "Quota": "headers",
-    "RateHeaders": "headers",
-    "RetryPolicy": "retry",
-    "UNLIMITED": "budget",
-    "base_url_from": "credentials",
-    "credentials_from": "credentials",
+_HOMES = {
+    "answers": ("Accepted", "IndexDescription", "IndexInfo", "Page"),
+    "budget": ("UNLIMITED", "Budget"),
+    "classify": ("CursorExpired",),
+    "client": ("ID_BYTES_MAXIMUM", "Client"),
+    "credentials": ("Credentials", "base_url_from", "credentials_from"),
+    "dispatch": ("Dispatcher", "Outcome"),
+    "headers": ("Quota", "RateHeaders"),
+    "retry": ("RetryPolicy",),
 }
+_HOME_OF = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ID_BYTES_MAXIMUM",
@@ -64,10 +56,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Resolve a name on first use."""
+    """Resolve a public name on first use."""
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
