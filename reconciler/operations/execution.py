@@ -26,8 +26,8 @@ from reconciler.operations.interrupts import Interrupts
 from reconciler.operations.planning import Planned, listed_first
 from reconciler.operations.recording import Book
 from reconciler.settler import Groups, Settlement, Settler
-from reconciler.settler.naming import IDS_AN_EVENT, Own, frames, ranges
 from reconciler.state.events import Declared, LeaseRenewed, Released
+from reconciler.state.naming import IDS_AN_EVENT, Own, frames, ranges
 from reconciler.state.run import Run
 from reconciler.vectorize import Budget, Client
 

@@ -26,8 +26,8 @@ from reconciler.model.tombstones import (
     Status,
     TargetRecord,
 )
-from reconciler.settler.naming import IDS_AN_EVENT, ranges
 from reconciler.state.events import Declared, Event, Reappeared, TargetSeen
+from reconciler.state.naming import IDS_AN_EVENT, ranges
 
 if TYPE_CHECKING:
     from reconciler.operations.planning import Planned

@@ -49,8 +49,8 @@ from reconciler.settler.cases import (
     processed_by,
 )
 from reconciler.settler.findings import found_present, found_read, found_under_prefixes
-from reconciler.settler.naming import frames, ranges
 from reconciler.state.events import Event, LeaseRenewed, Processed
+from reconciler.state.naming import frames, ranges
 from reconciler.state.run import Run
 from reconciler.vectorize import Dispatcher
 

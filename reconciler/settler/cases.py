@@ -15,7 +15,7 @@ from reconciler.model.limits import FIRST_POLL_SECONDS, LONGEST_POLL_SECONDS, PO
 from reconciler.model.target import Target
 from reconciler.model.tombstones import BatchRecord, PrefixPromise, Status, TargetRecord
 from reconciler.observer import seconds_since
-from reconciler.settler.naming import Own
+from reconciler.state.naming import Own
 
 #: From the service's known latency (median under 30 s, p99 under 2 min): after this it should have been applied.
 PROCESSING_SECONDS = 120.0

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from reconciler.model.idset import IdSet
 from reconciler.model.tombstones import Status
 from reconciler.settler.cases import Case
-from reconciler.settler.naming import IDS_AN_EVENT, ranges
 from reconciler.state.events import Event, Reappeared, Verified
+from reconciler.state.naming import IDS_AN_EVENT, ranges
 
 
 def found_read(case: Case, asked: IdSet, present: IdSet, how: str) -> Iterator[Event]:

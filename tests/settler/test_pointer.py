@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reconciler.model.idset import IdSet
 from reconciler.model.tombstones import REJECTED, BatchRecord, Status
 from reconciler.settler import processed_by
-from reconciler.settler.naming import ranges
+from reconciler.state.naming import ranges
 
 
 def batch(number, intent, accepted, status=Status.ACCEPTED):

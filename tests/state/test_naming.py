@@ -10,7 +10,7 @@ from reconciler.model import layers
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
 from reconciler.model.tombstones import REJECTED, BatchRecord, Status, TargetRecord
-from reconciler.settler.naming import Own
+from reconciler.state.naming import Own
 
 LETTERS = st.sets(st.sampled_from("abcdefghijklmnop"), min_size=1, max_size=6)
 BATCHES = st.lists(st.tuples(LETTERS, st.sampled_from([Status.ACCEPTED, Status.VERIFIED, REJECTED])), max_size=12)
