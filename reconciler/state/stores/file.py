@@ -36,7 +36,6 @@ from reconciler.state.stores.durable import (
     write_all,
 )
 from reconciler.state.stores.fileerrors import HOPELESS, explain, not_a_file, replaced
-from reconciler.state.stores.guard import SidecarGuard
 from reconciler.state.stores.interface import AppendOutcome, Conflict, Done, RunGuard, Store, Unknown
 from reconciler.state.stores.lock import AppendLock
 from reconciler.state.stores.oscalls import OsCalls, RealCalls
@@ -401,6 +400,8 @@ class FileStore(Store):
     # The rest
 
     def guard(self) -> RunGuard:
+        from reconciler.state.stores.guard import SidecarGuard  # noqa: PLC0415 - a lock that only runs hold
+
         return SidecarGuard(self.path.with_name(self.path.name + ".lock"))
 
     def warnings(self) -> tuple[str, ...]:
