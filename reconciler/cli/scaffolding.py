@@ -12,7 +12,6 @@ import click
 from reconciler import __version__
 from reconciler.cli import output
 from reconciler.errors import ExitCode, ManifestError, UsageError
-from reconciler.render.escape import line, plain
 from reconciler.resources import scaffold, schema_text
 
 _PACKAGE = "vectorize-reconciler"
@@ -129,6 +128,7 @@ def _manifests(writer: _Writer) -> str:
     """Write schemas, configuration and the first manifest; returns the folder of the manifests."""
     from reconciler.manifests import load_config
     from reconciler.model.diagnostic import Diagnostic, has_errors
+    from reconciler.render.escape import line, plain
 
     here = Path.cwd()
     settings, diagnostics = load_config(None, root=here)
@@ -249,6 +249,8 @@ def _next_steps(folder: str, branch: str, ci: str | None, source: _Source | None
         steps.append("pre-commit install")
     names = " ".join(shlex.quote(each) for each in (".gitignore", ".reconciler", "reconciler.yaml", folder))
     steps.append(f"git add {names}, with whatever else was written, and commit.")
+    from reconciler.render.escape import plain
+
     return ["Next:", *(f"  {number}. {plain(each)}" for number, each in enumerate(steps, 1))]
 
 

@@ -14,7 +14,22 @@ from click.shell_completion import BashComplete
 import reconciler
 from reconciler.cli.app import cli as root
 
-HEAVY = ("yaml", "jsonschema", "httpx", "rich", "deepdiff", "reconciler.render", "reconciler.state", "asyncio")
+#: What no page of help is worth. A package that is not loaded has no module of it loaded either.
+HEAVY = (
+    "yaml", "jsonschema", "httpx", "rich", "deepdiff", "jinja2", "filelock", "asyncio", "ssl", "socket", "logging",
+    "email", "http", "reconciler.model", "reconciler.manifests", "reconciler.state",
+    "reconciler.vectorize", "reconciler.planner", "reconciler.planfile", "reconciler.observer", "reconciler.applier",
+    "reconciler.settler", "reconciler.render", "reconciler.forge", "reconciler.operations", "reconciler.emulator",
+)  # fmt: skip
+#: What a command that asks nobody does without.
+ONLINE = (
+    "httpx", "rich", "deepdiff", "jinja2", "filelock", "asyncio", "ssl", "socket", "logging", "email", "http",
+    "urllib.request", "subprocess", "multiprocessing", "concurrent", "importlib.metadata", "difflib",
+    "reconciler.model.notices", "reconciler.vectorize.client", "reconciler.vectorize.budget",
+    "reconciler.vectorize.dispatch", "reconciler.observer", "reconciler.applier", "reconciler.settler",
+    "reconciler.forge", "reconciler.state.run", "reconciler.state.stores.s3", "reconciler.cli.progress",
+    "reconciler.emulator",
+)  # fmt: skip
 
 
 def _walk(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -134,10 +149,20 @@ def _modules(code: str, folder: object) -> set[str]:
     return set(ended.stdout.split())
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["nonsense"], ["emulator", "serve", "--help"]])
-def test_nobody_waits_for_heavy_modules_to_read_a_page_of_help(arguments, tmp_path):
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["nonsense"]])
+def test_nobody_waits_for_heavy_modules_or_for_any_command_to_read_the_first_page_of_help(arguments, tmp_path):
     loaded = _modules(f"from reconciler.cli.app import run\nrun({arguments!r})", tmp_path)
     assert "click" in loaded
+    light = {"reconciler.cli", "reconciler.cli.app", "reconciler.cli.output", "reconciler.cli.failures"}
+    own = {each for each in loaded if each.startswith("reconciler.cli")}
+    assert own == light
+    assert not loaded & {*HEAVY, "dataclasses", "pathlib", "json"}
+
+
+def test_no_command_loads_what_it_does_to_print_its_help(tmp_path):
+    asked = [[*path, "--help"] for path in PATHS]
+    loaded = _modules(f"from reconciler.cli.app import run\nfor each in {asked!r}: run(each)", tmp_path)
+    assert {"reconciler.cli.planning", "reconciler.cli.applying", "reconciler.cli.forge"} <= loaded
     assert not loaded & set(HEAVY)
 
 
@@ -149,14 +174,31 @@ def test_importing_the_package_imports_nothing_but_itself(tmp_path):
 def test_a_commit_hook_that_validates_does_not_pay_for_http_or_colours(project):
     project.declare(["a"])
     loaded = _modules('from reconciler.cli.app import run\nassert run(["validate"]) == 0', project.folder)
-    assert "yaml" in loaded
-    assert not loaded & {"httpx", "deepdiff", "rich", "asyncio", "reconciler.emulator"}
+    assert {"yaml", "jsonschema"} <= loaded
+    without = {"reconciler.state", "reconciler.planner", "reconciler.planfile", "reconciler.render", "csv", "gzip"}
+    assert not loaded & {*ONLINE, *without}
 
 
-def test_an_offline_plan_loads_no_http_client(project):
+@pytest.mark.parametrize("form", ["text", "json", "markdown"])
+def test_an_offline_plan_loads_nothing_that_asks_the_service_or_holds_the_state(form, project, cli):
     project.declare(["a"])
-    loaded = _modules('from reconciler.cli.app import run\nassert run(["plan"]) == 0', project.folder)
-    assert not loaded & {"httpx", "rich", "reconciler.emulator"}
+    assert cli("state", "init").code == 0
+    loaded = _modules(
+        f'from reconciler.cli.app import run\nassert run(["plan", "--format", {form!r}]) == 0', project.folder
+    )
+    assert "reconciler.state.journal" in loaded
+    assert not loaded & {*ONLINE, "csv", "gzip"}
+
+
+def test_a_file_of_ids_is_read_without_the_network_too(project):
+    (project.folder / "manifests").mkdir(exist_ok=True)
+    (project.folder / "manifests" / "ids.txt").write_text("a\nb\n")
+    (project.folder / "manifests" / "a.yaml").write_text(
+        f"version: 1\naccount_id: {'0' * 32}\nabsent:\n  - index: docs\n    ids_from:\n      - path: ids.txt\n"
+    )
+    loaded = _modules('from reconciler.cli.app import run\nassert run(["validate"]) == 0', project.folder)
+    assert "reconciler.manifests.idfiles" in loaded
+    assert not loaded & set(ONLINE)
 
 
 def test_the_shell_gets_a_completion_script(process):
