@@ -50,6 +50,7 @@ def extract(lines: Iterable[bytes], mark: str) -> tuple[bytes, list[IdSet]]:
 
 def _ids(lines: Iterator[bytes]) -> IdSet:
     builder = IdSetBuilder()
+    first = True
     for some, last in _portions(lines):
         if not last and not some[-1].endswith(b",\n"):
             raise NotPlain
@@ -59,6 +60,9 @@ def _ids(lines: Iterator[bytes]) -> IdSet:
             raw = [id_.encode() for id_ in found if type(id_) is str]
         except (ValueError, RecursionError):  # UnicodeEncodeError is one
             raise NotPlain from None
+        if not found and not (first and last):  # a comma with nothing before or behind it
+            raise NotPlain
+        first = False
         sizes = set(map(len, raw))
         if len(raw) != len(found) or (sizes and not (min(sizes) >= 1 and max(sizes) <= MAX_ID_BYTES)):
             raise NotPlain
