@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Final
 
 from reconciler.model.idset import IdSet, IdSetBuilder
@@ -75,13 +74,13 @@ def _ids(lines: Iterator[bytes]) -> IdSet:
 
 def _portions(lines: Iterator[bytes]) -> Iterator[tuple[list[bytes], bool]]:
     """Some lines of the list, and whether it ends after them."""
-    while True:
-        some: list[bytes] = []
-        for line in islice(lines, _LINES_AT_ONCE):
-            if line == _END:
-                yield some, True
-                return
-            some.append(line)
-        if not some:
-            raise NotPlain  # the file ends in the middle
-        yield some, False
+    some: list[bytes] = []
+    for line in lines:
+        if line == _END:
+            yield some, True
+            return
+        if len(some) == _LINES_AT_ONCE:
+            yield some, False
+            some = []
+        some.append(line)
+    raise NotPlain  # the file ends in the middle
