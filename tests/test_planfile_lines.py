@@ -128,6 +128,10 @@ CASES = {
     "null": (with_ids(b'"a"', b"null", b'"c"'), False),
     "a list in it": (with_ids(b'"a"', b'["b"]', b'"c"'), False),
     "an id twice": (with_ids(b'"a"', b'"b"', b'"b"'), False),
+    "an id twice, and sums that know it": (
+        with_ids(b'"a"', b'"b"', b'"b"').replace(b'"delete": 3', b'"delete": 2'),
+        False,
+    ),
     "an id twice, written otherwise": (with_ids(b'"a"', b'"b"', b'"\\u0062"'), False),
     "half a pair": (with_ids(b'"a"', b'"b"', b'"\\ud800"'), False),
     "an empty id": (with_ids(b'"a"', b'"b"', b'""'), False),
