@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
+from reconciler import __version__
 from reconciler.cache.layout import Contents, Writer
 
 #: Bytes of a source that are derived again faster than a file is worth it.
@@ -21,7 +22,7 @@ LEAST: Final = 1_048_576
 
 #: What may stay in the folder, in bytes and files. The ones used longest ago go first.
 LARGEST_FOLDER: Final = 8 * 1_073_741_824
-MOST_FILES: Final = 256
+MOST_FILES: Final = 128
 
 #: Seconds after which a file that somebody began to write and left is thrown out.
 _ABANDONED: Final = 86_400.0
@@ -131,8 +132,8 @@ def cache_of(environment: Mapping[str, str]) -> Cache:
 @cache
 def _made_by() -> str:
     """This very program: a file that another one made is not used. Developers change files without a version."""
-    whole = sha256(f"{sys.version_info[:2]}{sys.byteorder}".encode())
     package = Path(__file__).parent.parent
+    whole = sha256(f"{__version__} {sys.version_info[:2]} {sys.byteorder} ".encode() + os.fsencode(package))
     for room in ("cache", "manifests", "model", "state"):
         for entry in sorted(os.scandir(package / room), key=lambda entry: entry.name):
             if entry.name.endswith(".py"):

@@ -73,7 +73,7 @@ def load_config(path: str | None, *, root: Path, cache: Cache = NO_CACHE) -> tup
     if path is None and not os.path.lexists(root / DEFAULT_NAME):
         return Config(), ()
     # The parser and the schema checker cost 100 ms: only who has a configuration pays for them.
-    from reconciler.manifests.soundness import problems  # noqa: PLC0415
+    from reconciler.manifests.soundness import Soundness  # noqa: PLC0415
     from reconciler.manifests.structure import value_of  # noqa: PLC0415
     from reconciler.manifests.yaml_events import Table, compose  # noqa: PLC0415
     from reconciler.resources import schema  # noqa: PLC0415
@@ -86,7 +86,9 @@ def load_config(path: str | None, *, root: Path, cache: Cache = NO_CACHE) -> tup
         return Config(), (error("config-unreadable", summary, "Check the path.", Position(name)),)
     found = list(composed.diagnostics)
     if composed.root is not None:
-        found += problems(composed.root, "config", composed.sha256, cache)
+        soundness = Soundness(cache)
+        found += soundness.problems(composed.root, "config", composed.sha256)
+        soundness.remember()
     if isinstance(composed.root, Table):
         found += _credentials(composed.root)
     diagnostics = tuple(sorted(dict.fromkeys(found), key=lambda d: d.sort_key))

@@ -15,7 +15,7 @@ from reconciler.manifests.checks import ADVICE, MAX_ID_BYTES, Findings, Lines, q
 from reconciler.manifests.config import is_account
 from reconciler.manifests.files import leaves, printable_path, reason
 from reconciler.manifests.positions import repeated
-from reconciler.manifests.soundness import problems
+from reconciler.manifests.soundness import Soundness
 from reconciler.manifests.yaml_events import ID_LISTS, Ids, Items, Node, Table, Text, compose
 from reconciler.model.desired import FileDigest, Keep, Prefix, Source
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error, warning
@@ -58,6 +58,7 @@ class Reader:
     root: Path
     diagnostics: list[Diagnostic] = field(default_factory=list)
     cache: Cache = NO_CACHE
+    soundness: Soundness = field(default_factory=lambda: Soundness(NO_CACHE))
     _digests: dict[str, str] = field(default_factory=dict)
     _id_files: dict[tuple[str, str], IdFile] = field(default_factory=dict)
 
@@ -83,7 +84,7 @@ class Reader:
         self.diagnostics.extend(composed.diagnostics)
         if composed.root is None:
             return None
-        self.diagnostics.extend(problems(composed.root, "manifest", composed.sha256, self.cache))
+        self.diagnostics.extend(self.soundness.problems(composed.root, "manifest", composed.sha256))
         if not isinstance(composed.root, Table):
             return None
         account = composed.root.get("account_id")

@@ -56,10 +56,11 @@ def load(
     # The parser and the schema checker cost 100 ms: commands that load no manifest do not pay for them.
     from reconciler.manifests.conflicts import conflicts  # noqa: PLC0415
     from reconciler.manifests.entries import Reader  # noqa: PLC0415
+    from reconciler.manifests.soundness import Soundness  # noqa: PLC0415
 
     asked = tuple(paths) or config.manifests
     found, for_keeps = _discover(asked, config, root)
-    reader = Reader(root, [*found.diagnostics, *for_keeps.diagnostics], cache)
+    reader = Reader(root, [*found.diagnostics, *for_keeps.diagnostics], cache, Soundness(cache))
     accounts = _Accounts(config.account_id, environment_account, known_accounts)
     declarations: list[Declaration] = []
     keeps: list[Keep] = []
@@ -73,6 +74,7 @@ def load(
         for keep, index_position in reader.keeps(manifest):
             keeps.append(keep)
             reader.diagnostics.extend(_not_allowed(keep.index, index_position, config.limits))
+    reader.soundness.remember()
     reader.diagnostics.extend(accounts.diagnostics())
     targets, lapsed = _targets(declarations, keeps, today)
     diagnostics = [*reader.diagnostics, *lapsed]

@@ -93,7 +93,7 @@ class Kept:
 
     @classmethod
     def placed(cls, file: OpenFile, at: int, size: int, sha256: bytes) -> Self:
-        """What is in a file already; `sha256` is checked whenever it is read."""
+        """What is in a file already; `sha256` is checked when it is read first."""
         made = cls.__new__(cls)
         made.lie(file, at, size, sha256)
         return made

@@ -199,6 +199,13 @@ def test_only_so_many_files_are_remembered(folder, cache, checked, monkeypatch):
     for name in "abc":
         folder.write(f"manifests/{name}.yaml", SOUND + f"# {name}\n")
     expected = folder.load(cache=NO_CACHE)
+    assert [folder.load(cache=cache) for _ in range(3)] == [expected] * 3
+    assert len(checked) == 6  # those of the last load are remembered, however many
+    for name in "abc":
+        folder.write(f"manifests/{name}.yaml", SOUND + f"# another {name}\n")
+    folder.load(cache=cache)
+    for name in "abc":
+        folder.write(f"manifests/{name}.yaml", SOUND + f"# {name}\n")
+    checked.clear()
     assert folder.load(cache=cache) == expected
-    assert folder.load(cache=cache) == expected
-    assert len(checked) > 6
+    assert len(checked) == 1  # and two of the others
