@@ -14,7 +14,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
-from reconciler import __version__
 from reconciler.cache.layout import Contents, Writer
 
 #: Bytes of a source that are derived again faster than a file is worth it.
@@ -133,7 +132,8 @@ def cache_of(environment: Mapping[str, str]) -> Cache:
 def _made_by() -> str:
     """This very program: a file that another one made is not used. Developers change files without a version."""
     package = Path(__file__).parent.parent
-    whole = sha256(f"{__version__} {sys.version_info[:2]} {sys.byteorder} ".encode() + os.fsencode(package))
+    whole = sha256(f"{sys.version_info[:2]} {sys.byteorder} ".encode() + os.fsencode(package))
+    whole.update((package / "__init__.py").read_bytes())  # names the version
     for room in ("cache", "manifests", "model", "state"):
         for entry in sorted(os.scandir(package / room), key=lambda entry: entry.name):
             if entry.name.endswith(".py"):
