@@ -120,7 +120,13 @@ class FileStore(Store):
         offset, rest = mark.end, b""
         while chunk := self._calls.pread(handle, _CHUNK, offset):
             offset += len(chunk)
-            *lines, rest = (rest + chunk).split(b"\n")
+            found = rest + chunk
+            if b"\0" in found:
+                # The place of a line end, as it was a moment ago: by now that line is whole, if another follows.
+                # No frame holds a NUL; one that is there still is damage, or the end of a line being written.
+                found = self._calls.pread(handle, offset - mark.end, mark.end)
+                offset = mark.end + len(found)
+            *lines, rest = found.split(b"\n")
             for each in lines:
                 line = each + b"\n"
                 mark = _Mark(mark.position + 1, mark.end + len(line), line[-_FINGERPRINT:])
