@@ -18,6 +18,7 @@ from reconciler.state.frames import GENESIS, seal
 from reconciler.state.journal import Journal, create
 from reconciler.state.stores.file import FileStore
 from reconciler.state.stores.interface import Done, Unknown
+from reconciler.state.stores.oscalls import RealCalls
 
 HEADER = seal(1, GENESIS, "n", "2026-11-22T12:00:00.000Z", "", [ev.Header("l" * 32)])
 NEXT = seal(2, HEADER.hash, "n2", "2026-11-22T12:00:00.000Z", "", [ev.Moved("x")])
@@ -369,3 +370,27 @@ def test_an_empty_file_is_an_empty_state(path, begin):
     assert journal.load().position == 0
     with pytest.raises(StateMissing):
         begin(journal)
+
+
+@pytest.mark.parametrize("beyond", [0, 40])
+def test_a_line_end_that_was_being_written_is_read_again_and_damage_stays_damage(begun, path, beyond):
+    begun.append(NEXT.line, 2)
+    whole = path.read_bytes()
+    end = len(whole) - len(NEXT.line) - 1  # of the header's line
+
+    class AMomentAgo(RealCalls):
+        """Its first read is of a moment ago: the header's line has no end yet, whatever follows it now."""
+
+        def pread(self, handle, size, offset):
+            found = super().pread(handle, size, offset)
+            if offset == 0 and not self.seen:
+                self.seen = True
+                return (found[:end] + b"\0" + found[end + 1 :])[: end + 1 + beyond]
+            return found
+
+        seen = False
+
+    assert list(FileStore(path, calls=AMomentAgo()).read(0)) == whole.splitlines(keepends=True)
+    path.write_bytes(whole[:40] + b"\0" + whole[41:])
+    with pytest.raises(StateDamaged, match="frame 1"):
+        Journal(FileStore(path), ManualClock()).load()
