@@ -95,10 +95,10 @@ class Kept:
     def placed(cls, file: OpenFile, at: int, size: int, sha256: bytes) -> Self:
         """What is in a file already; `sha256` is checked when it is read first."""
         made = cls.__new__(cls)
-        made.lie(file, at, size, sha256)
+        made.stand_in(file, at, size, sha256)
         return made
 
-    def lie(self, file: OpenFile, at: int, size: int, sha256: bytes) -> None:
+    def stand_in(self, file: OpenFile, at: int, size: int, sha256: bytes) -> None:
         """Used by `placed`."""
         self.size, self._bytes, self._place, self._sha256 = size, None, (file, at), sha256
 
