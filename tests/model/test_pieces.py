@@ -27,7 +27,8 @@ def chunks_are(request, monkeypatch):
         return
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 8)
     monkeypatch.setattr(kept, "PAGE_BYTES", 8)
-    monkeypatch.setattr(building, "_RUN_BYTES", 24)
+    for name, value in {"_RUN_IDS": 4, "_RANGES": 3, "_PAGE_BYTES": 12, "LARGE": 40, "_SAMPLED": 2}.items():
+        monkeypatch.setattr(building, name, value)
     monkeypatch.setattr(merging, "LOOK_UP", 3)
     if request.param == "in the scratch file":
         monkeypatch.setattr(kept, "SCRATCH_ABOVE", -(1 << 40))
