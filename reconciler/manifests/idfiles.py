@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from reconciler.cache import NO_CACHE, Cache, Writer
-from reconciler.manifests.checks import Block, Findings, Lines, plain_ids, quoted, usable
+from reconciler.manifests.checks import Block, Findings, Lines, plain_lines, quoted, usable
 from reconciler.manifests.files import HashingFile, reason
 from reconciler.model.diagnostic import Diagnostic, Position, Severity, error
 from reconciler.model.idset import IdSet, IdSetBuilder
@@ -125,17 +125,17 @@ def id_file_blocks(path: Path, column: str) -> Iterator[Block]:
 
 def _blocks(file: HashingFile, shown: str, column: str, findings: Findings) -> Iterator[Block]:
     stream: _Readable = gzip.GzipFile(fileobj=file, mode="rb") if shown.lower().endswith(".gz") else file  # type: ignore[call-overload]
-    texts = _texts(stream, shown, findings)
+    pieces = _pieces(stream, shown, findings)
     match format_of(shown):
         case "csv":
-            return _csv_blocks(texts, shown, column, findings)
+            return _csv_blocks(_texts(pieces, shown), shown, column, findings)
         case "jsonl":
-            return _jsonl_blocks(texts, column, findings)
-    return _txt_blocks(texts)
+            return _jsonl_blocks(_texts(pieces, shown), column, findings)
+    return _txt_blocks(pieces, shown)
 
 
-def _texts(stream: _Readable, shown: str, findings: Findings) -> Iterator[tuple[int, str]]:
-    """Pieces of decoded text that end with a line, each with the number of its first line."""
+def _pieces(stream: _Readable, shown: str, findings: Findings) -> Iterator[tuple[int, bytes]]:
+    """Pieces that end with a line, each with the number of its first line."""
     rest, line, first = b"", 1, True
     while True:
         chunk = _read(stream, shown, line)
@@ -165,10 +165,15 @@ def _texts(stream: _Readable, shown: str, findings: Findings) -> Iterator[tuple[
                     "It is ignored here. Save the file as UTF-8 without BOM.",
                 )
         if data:
-            yield line, _decoded(data, line, shown)
+            yield line, data
             line += data.count(b"\n")
         if not chunk:
             return
+
+
+def _texts(pieces: Iterator[tuple[int, bytes]], shown: str) -> Iterator[tuple[int, str]]:
+    for line, data in pieces:
+        yield line, _decoded(data, line, shown)
 
 
 def _read(stream: _Readable, shown: str, line: int) -> bytes:
@@ -203,14 +208,14 @@ def _decoded(data: bytes, line: int, shown: str) -> str:
 
 @dataclass(frozen=True)
 class _Text:
-    """A block of a .txt file: whole lines, and what they are only if somebody wants to know."""
+    """A block of a .txt file: whole lines of UTF-8, and what they are only if somebody wants to know."""
 
-    text: str
+    data: bytes
     line: int
 
     @cached_property
     def _numbered(self) -> tuple[list[str], Sequence[int]]:
-        ids = self.text.split("\n")
+        ids = self.data.decode().split("\n")
         if "" not in ids:
             return ids, range(self.line, self.line + len(ids))
         return [id_ for id_ in ids if id_], [n for n, id_ in enumerate(ids, self.line) if id_]
@@ -226,17 +231,14 @@ class _Text:
 
     def plain(self) -> list[bytes] | None:
         """See Block."""
-        ids = self.text.encode().split(b"\n")
-        if not ids[-1]:
-            ids.pop()  # after the last line end there is no further line
-        if b"" in ids:
-            ids = [id_ for id_ in ids if id_]
-        return plain_ids(self.text.replace("\n", ""), ids)
+        return plain_lines(self.data)
 
 
-def _txt_blocks(texts: Iterator[tuple[int, str]]) -> Iterator[Block]:
-    for line, text in texts:
-        yield _Text(text.replace("\r\n", "\n") if "\r" in text else text, line)
+def _txt_blocks(pieces: Iterator[tuple[int, bytes]], shown: str) -> Iterator[Block]:
+    for line, data in pieces:
+        if not data.isascii():
+            _decoded(data, line, shown)  # refuses what is no UTF-8
+        yield _Text(data.replace(b"\r\n", b"\n") if b"\r" in data else data, line)
 
 
 def _csv_blocks(texts: Iterator[tuple[int, str]], shown: str, column: str, findings: Findings) -> Iterator[Block]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain, islice
+from operator import lt
 from typing import Final
 
 from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, unique
@@ -175,4 +176,4 @@ class _Range:
 
 def _ascending(ids: list[bytes]) -> bool:
     """True when they are in order, each once."""
-    return all(one < other for one, other in pairwise(ids))
+    return all(map(lt, ids, islice(ids, 1, None)))

@@ -158,14 +158,14 @@ class IdSet:
         for left, right in beside(self._chunks, other._chunks):
             if left is None or right is None:
                 (mine if right is None else others).add(left or right or b"")
-            elif joined(left) == joined(right):
+            elif (here := joined(left)) == (there := joined(right)):
                 both.add(left)
             else:
-                ids, there = split(left), set(split(right))
-                missing = set(ids) - there
-                mine.add(sorted(missing))
-                both.add([raw for raw in ids if raw not in missing] if missing else left)
-                others.add(sorted(there.difference(ids)))
+                ids, other_ids = split(here), set(split(there))
+                own_ids = set(ids)
+                mine.add(sorted(own_ids - other_ids))
+                both.add(list(filter(other_ids.__contains__, ids)))
+                others.add(sorted(other_ids - own_ids))
         return tuple(map(IdSet.of_chunks, (mine.done(), both.done(), others.done())))  # type: ignore[return-value]
 
     def isdisjoint(self, other: IdSet) -> bool:
