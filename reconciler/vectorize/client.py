@@ -227,7 +227,7 @@ def _body(ids: Sequence[str]) -> bytes:
         raise ValueError("no ids to send")
     if len(set(ids)) != len(ids):
         raise ValueError("an id is there twice")
-    sizes = {len(id_.encode()) for id_ in ids}
+    sizes = set(map(len, ids if "".join(ids).isascii() else [id_.encode() for id_ in ids]))
     if min(sizes) == 0 or max(sizes) > ID_BYTES_MAXIMUM:
         raise ValueError(f"an id is empty or longer than {ID_BYTES_MAXIMUM} bytes")
     return _JSON.encode({"ids": list(ids)}).encode()

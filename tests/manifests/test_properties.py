@@ -15,7 +15,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.manifests import Config, load, load_config
+from reconciler.manifests.checks import Findings, Lines, plain_lines, plain_texts, usable
+from reconciler.model.diagnostic import Position
 from reconciler.model.idset import IdSet
+
+#: Letters, and everything about which a remark is made or that a fast check might let pass.
+ODD = st.text(st.sampled_from("ab#  \t\r\x00\x1f\x7f\x80\xa0é\u2028\ufeff\ud800😀"), max_size=5)
 
 IDS = st.lists(
     st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1, max_size=64).filter(
@@ -104,3 +109,28 @@ def test_no_bytes_make_an_id_file_raise(kind, data):
     manifest = f"version: 1\nabsent: [{{index: a, ids_from: [{{path: i.{kind}{entry}}}]}}]"
     desired = _load({"a.yaml": manifest.encode(), f"i.{kind}": data})
     assert all(d.summary.isprintable() or d.summary for d in desired.diagnostics)
+
+
+class _OneByOne(Lines):
+    """Ids of which nobody says that nothing about them is remarkable."""
+
+    def plain(self) -> None:
+        return None
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(ODD | st.sampled_from(["x" * 64, "x" * 65, "é" * 32, "é" * 33]), max_size=6))
+@example([" "])
+@example(["# a"])
+@example(["a", ""])
+def test_a_block_is_taken_whole_exactly_when_nothing_is_to_be_said_of_any_of_its_ids(ids):
+    findings = Findings("i.txt", Position("i.txt", 1))
+    one_by_one = usable(_OneByOne(ids, range(1, len(ids) + 1)), findings)
+    nothing_to_say = not findings.diagnostics()
+    assert plain_texts(ids) == (one_by_one if nothing_to_say else None)
+    if "\ud800" in "".join(ids):
+        return  # a file is UTF-8
+    # In a text file blank lines are no ids; everywhere else an empty id is a mistake.
+    found = plain_lines("\n".join(ids).encode())
+    filled = [id_ for id_ in ids if id_]
+    assert found == plain_texts(filled)

@@ -185,6 +185,34 @@ def test_a_builder_takes_what_arrives_in_order_by_blocks_that_may_not_be(blocks)
     assert list(builder.build()) == sorted({each for block in blocks for each in block})
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda number: number ^ 1,  # nearly in order: the first run says nothing of those that follow
+        lambda number: -number,
+        lambda number: number * 7919 % 10_007,
+        lambda number: number // 3 * (-1) ** number,  # repeated, from both ends
+    ],
+)
+def test_only_little_is_sorted_at_once_whatever_order_ids_come_in(monkeypatch, order):
+    """What is sorted at once is taken apart in memory: megabytes would be a hundred bytes an id."""
+    for name, value in {"_RUN_IDS": 256, "_RANGES": 16, "_PAGE_BYTES": 512, "LARGE": 8192, "_SAMPLED": 8}.items():
+        monkeypatch.setattr(building, name, value)
+    sizes = []
+
+    def counted(ids):
+        sizes.append(len(ids))
+        return chunks.unique(ids)
+
+    monkeypatch.setattr(building, "unique", counted)
+    ids = [f"id-{order(number) + 20_000:08}" for number in range(10_000)]
+    builder = IdSetBuilder()
+    for start in range(0, len(ids), 100):
+        builder.extend(ids[start : start + 100])
+    assert list(builder.build()) == sorted(set(ids))
+    assert max(sizes) < 2_000
+
+
 @given(st.lists(st.tuples(id_sets, id_sets), min_size=1, max_size=4))
 @few
 def test_what_is_made_from_the_results_of_other_operations_is_right_too(pairs):
