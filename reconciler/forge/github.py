@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from reconciler.clock import Clock
 from reconciler.errors import ForgeError
-from reconciler.forge.requests import Asked, Dialect, Requests, as_object
+from reconciler.forge.requests import Asked, Dialect, Requests, as_object, object_in
 from reconciler.vectorize.credentials import checked_base_url
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class GitHub:
             if refused.status == 403:
                 return WORKFLOW_AUTHOR
             raise
-        return str(as_object(answer.json()).get("login", ""))
+        return str(object_in(answer).get("login", ""))
 
     def comments(self, number: int) -> Iterator[dict[str, Any]]:
         """The comments of a pull request, the oldest first."""
@@ -163,7 +163,7 @@ class GitHub:
         answer = self._requests.call(
             Asked("POST", f"{self._repo}/issues", body=document, what="open an issue", permission="issues")
         )
-        return int(as_object(answer.json()).get("number") or 0)
+        return int(object_in(answer).get("number") or 0)
 
     def update_issue(self, number: int, **changes: str) -> None:
         """Change the title, the body or the state of an issue."""
@@ -201,7 +201,7 @@ class GitHub:
             if refused.status in (403, 404):
                 return False
             raise
-        return as_object(answer.json()).get("permission") in ("admin", "write")
+        return object_in(answer).get("permission") in ("admin", "write")
 
     def artifact(self, name: str) -> bytes | None:
         """The single file in the newest artifact called `name`; None when there is none any more.
@@ -213,7 +213,7 @@ class GitHub:
         answer = self._requests.call(
             Asked("GET", path, query={"name": name, "per_page": "100"}, what=what, permission="actions")
         )
-        listed = as_object(answer.json()).get("artifacts")
+        listed = object_in(answer).get("artifacts")
         kept = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
         kept = [each for each in kept if each.get("name") == name and not each.get("expired") and _of_own(each)]
         if not kept:
@@ -263,5 +263,4 @@ def _only_member(data: bytes, name: str) -> bytes:
 
 
 def _written_at(answer: httpx.Response) -> str:
-    said = answer.json() if answer.content else {}
-    return str(said.get("updated_at") or "") if isinstance(said, dict) else ""
+    return str(object_in(answer).get("updated_at") or "")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from reconciler.clock import Clock
 from reconciler.errors import ForgeError
-from reconciler.forge.requests import Asked, Dialect, Requests, as_object
+from reconciler.forge.requests import Asked, Dialect, Requests, object_in
 
 if TYPE_CHECKING:
     import httpx
@@ -107,7 +107,7 @@ class GitLab:
         Raises:
             ForgeError: as every method; or there is no name in the answer.
         """
-        user = as_object(self._requests.call(Asked("GET", "/user", "say whose token this is")).json())
+        user = object_in(self._requests.call(Asked("GET", "/user", "say whose token this is")))
         if name := user.get("username"):
             return str(name)
         raise ForgeError("GitLab's answer names nobody: cannot say whose token this is")
@@ -130,7 +130,7 @@ class GitLab:
     def head(self, number: int) -> str:
         """The newest commit of a merge request; "" when GitLab does not say."""
         asked = Asked("GET", f"{self._project}/merge_requests/{number}", f"read !{number}")
-        return str(as_object(self._requests.call(asked).json()).get("sha") or "")
+        return str(object_in(self._requests.call(asked)).get("sha") or "")
 
     def merge_requests_of(self, commit: str) -> list[dict[str, Any]]:
         """The merge requests that brought `commit`, or have it in their branch."""

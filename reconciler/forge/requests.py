@@ -135,7 +135,7 @@ class Requests:
         raise ForgeError(f"more than {_MOST_PAGES * _PER_PAGE:,} items: cannot {asked.what}")
 
     def call(self, asked: Asked) -> httpx.Response:
-        """The answer, which is JSON, or has no content. A POST of unknown outcome is never sent again.
+        """The answer: JSON, or of anything but a GET no content. A POST of unknown outcome is never sent again.
 
         Raises:
             ForgeError: refused or not answered, after all attempts.
@@ -181,7 +181,7 @@ class Requests:
         return _Refused(self._failure(answer, asked, limited=limited), self._pause(answer, limited=limited))
 
     def _checked(self, answer: httpx.Response, asked: Asked) -> httpx.Response:
-        if answer.status_code == 204:
+        if answer.status_code == 204 and asked.method != "GET":  # it was done; who asked to read needs something
             return answer
         try:
             answer.json()
@@ -225,6 +225,11 @@ class Requests:
             return ""
         said = said.replace(self._token, REDACTED)
         return said if len(said) <= _LONGEST_MESSAGE else f"{said[:_LONGEST_MESSAGE]}…"
+
+
+def object_in(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object of an answer; {} when it is anything else, or nothing."""
+    return as_object(answer.json() if answer.content else None)
 
 
 def as_object(document: Any) -> dict[str, Any]:

@@ -123,6 +123,14 @@ def test_an_answer_that_is_not_the_apis_is_said_to_be_so(forge, github):
         list(github.comments(7))
 
 
+def test_an_answer_without_content_is_no_list_and_no_number(forge, github):
+    forge.fault("GET", "comments", status=204, body=b"")
+    with pytest.raises(ForgeError, match="not JSON"):
+        list(github.comments(7))
+    forge.fault("POST", "issues", status=204, body=b"")
+    assert github.create_issue("title", "body") == 0
+
+
 def test_a_redirect_is_not_followed_with_the_token(forge, github):
     forge.fault("GET", "comments", status=302, headers={"location": f"{forge.url}/stolen"})
     with pytest.raises(ForgeError, match=r"refused \(302\)"):
