@@ -74,9 +74,8 @@ def load_config(path: str | None, *, root: Path, cache: Cache = NO_CACHE) -> tup
         return Config(), ()
     # The parser and the schema checker cost 100 ms: only who has a configuration pays for them.
     from reconciler.manifests.soundness import Soundness  # noqa: PLC0415
-    from reconciler.manifests.structure import value_of  # noqa: PLC0415
+    from reconciler.manifests.values import rule_of, value_of  # noqa: PLC0415
     from reconciler.manifests.yaml_events import Table, compose  # noqa: PLC0415
-    from reconciler.resources import schema  # noqa: PLC0415
 
     name = shown(path or DEFAULT_NAME, root)
     try:
@@ -94,8 +93,7 @@ def load_config(path: str | None, *, root: Path, cache: Cache = NO_CACHE) -> tup
     diagnostics = tuple(sorted(dict.fromkeys(found), key=lambda d: d.sort_key))
     if composed.root is None or has_errors(diagnostics):
         return Config(path=name), diagnostics
-    rules = schema("config")
-    return _config(name, value_of(composed.root, rules, rules)), diagnostics
+    return _config(name, value_of(composed.root, rule_of("config"))), diagnostics
 
 
 def _config(name: str, values: dict[str, Any]) -> Config:

@@ -5,22 +5,20 @@ Lists of ids are checked elsewhere, in bulk: the schema sees a stand-in of one i
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler import resources
 from reconciler.manifests.checks import quoted
-from reconciler.manifests.yaml_events import Ids, Items, Node, Table, Text
+from reconciler.manifests.values import rule_of, value_of
+from reconciler.manifests.yaml_events import Items, Node, Table, Text
 from reconciler.model.diagnostic import Diagnostic, Position, error
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator, ValidationError
 
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?\Z")
-_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _KINDS = {
     "string": "text",
     "integer": "a whole number",
@@ -48,40 +46,25 @@ def _validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(resources.schema(name))
 
 
+@lru_cache(maxsize=1_000)
+def _accepts(name: str, brief: str) -> bool:
+    """Does the JSON Schema `name` accept the value that `brief` is the JSON of?"""
+    return _validator(name).is_valid(json.loads(brief))
+
+
 def check(root: Node, name: str) -> list[Diagnostic]:
-    """Everything in which `root` differs from the JSON Schema `name` ("manifest", "config")."""
-    schema = resources.schema(name)
+    """Everything in which `root` differs from the JSON Schema `name` ("manifest", "config").
+
+    The schema is asked once about all that it cannot tell apart, in one file or in thousands; about the whole only
+    when there is something wrong with it.
+    """
+    rule = rule_of(name)
+    if _accepts(name, json.dumps(value_of(root, rule, brief=True))):
+        return []
     found: list[Diagnostic] = []
-    for problem in _validator(name).iter_errors(value_of(root, schema, schema)):
+    for problem in _validator(name).iter_errors(value_of(root, rule)):
         found += _explain(problem, root)
     return found
-
-
-def value_of(node: Node, schema: Any, whole: Any) -> Any:
-    """What `node` says, read as `schema` wants it: a scalar is a number or a boolean only where one belongs."""
-    if isinstance(schema, dict) and "$ref" in schema:
-        schema = whole["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-    schema = schema if isinstance(schema, dict) else {}
-    if isinstance(node, Text):
-        return _scalar(node, schema.get("type"))
-    if isinstance(node, Ids):
-        return [] if node.empty else ["id"]
-    if isinstance(node, Items):
-        return [value_of(item, schema.get("items"), whole) for item in node.items]
-    known, others = schema.get("properties", {}), schema.get("additionalProperties")
-    return {key: value_of(value, known.get(key, others), whole) for key, (_, value) in node.entries.items()}
-
-
-def _scalar(node: Text, wanted: object) -> str | int | float | bool | None:
-    if node.is_nothing:
-        return None
-    if node.plain and wanted == "integer" and _INTEGER.match(node.value):
-        return int(node.value)
-    if node.plain and wanted == "number" and _NUMBER.match(node.value):
-        return float(node.value)
-    if node.plain and wanted == "boolean":
-        return _BOOLEANS.get(node.value, node.value)
-    return node.value
 
 
 def _find(root: Node, path: Iterable[str | int]) -> Node:
