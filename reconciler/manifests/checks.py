@@ -7,7 +7,6 @@ at id by id. Findings about single ids are listed up to a number and counted bey
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -76,13 +75,13 @@ class Findings:
     def __init__(self, path: str, whole: Position) -> None:
         self._path = path
         self._whole = whole
-        self._counts: Counter[tuple[Severity, str]] = Counter()
+        self._counts: dict[tuple[Severity, str], int] = {}
         self._listed: list[Diagnostic] = []
 
     def add(self, severity: Severity, code: str, place: tuple[int, int], summary: str, detail: str = "") -> None:
         """Note one finding."""
-        self._counts[severity, code] += 1
-        if self._counts[severity, code] <= LISTED:
+        count = self._counts[severity, code] = self._counts.get((severity, code), 0) + 1
+        if count <= LISTED:
             self._listed.append(Diagnostic(severity, code, summary, detail, Position(self._path, *place)))
 
     def diagnostics(self) -> list[Diagnostic]:

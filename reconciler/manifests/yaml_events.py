@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Never
 
 import yaml
+from yaml import AliasEvent, MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
 
 from reconciler.manifests.checks import Findings, plain_texts, quoted, usable
 from reconciler.manifests.files import HashingFile
@@ -38,7 +39,10 @@ _NULLS = frozenset({"~", "null", "Null", "NULL"})
 ID_LISTS = frozenset({("absent", "[]", "ids"), ("keep", "[]", "ids")})
 
 
-@dataclass(frozen=True, slots=True)
+# Nodes are not frozen: a manifest has tens of thousands, and making frozen ones takes three times as long.
+
+
+@dataclass(slots=True)
 class Text:
     """A scalar as it was written. `plain`: without quotes."""
 
@@ -52,7 +56,7 @@ class Text:
         return self.plain and (not self.value or self.value in _NULLS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Items:
     """A list."""
 
@@ -60,7 +64,7 @@ class Items:
     items: list[Node] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Table:
     """A mapping: key -> (the key where it is written, value). Of a repeated key the first is kept."""
 
@@ -72,7 +76,7 @@ class Table:
         return self.entries[key][1] if key in self.entries else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ids:
     """A list of ids. `added` counts those that can be sent, repeated ones too; `empty`: no item is there."""
 
@@ -94,7 +98,7 @@ class Composed:
     diagnostics: tuple[Diagnostic, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EventBlock:
     """A block of ids of a YAML list, with the events they came from (see checks.Block)."""
 
@@ -155,16 +159,16 @@ def id_list_blocks(path: Path, line: int, column: int) -> Iterator[EventBlock]:
             events: Iterator[Any] = iter(yaml.parse(file, Loader=_LOADER))
             for event in events:
                 mark = event.start_mark
-                if isinstance(event, yaml.SequenceStartEvent) and (mark.line + 1, mark.column + 1) == (
+                if isinstance(event, SequenceStartEvent) and (mark.line + 1, mark.column + 1) == (
                     line,
                     column,
                 ):
                     break
             block: list[Any] = []
             for event in events:
-                if isinstance(event, yaml.ScalarEvent):
+                if isinstance(event, ScalarEvent):
                     block.append(event)
-                elif not isinstance(event, yaml.AliasEvent):
+                elif not isinstance(event, AliasEvent):
                     break
                 if len(block) == _BLOCK:
                     yield EventBlock([e.value for e in block], block)
@@ -193,14 +197,12 @@ class _Events(Iterator[Any]):
         if not self._ahead:
             events = list(islice(self._parsed, _BLOCK))
             # What a million items of a list cost is a few lines of Python for each 512 of them.
-            if set(map(type, events)) == {yaml.ScalarEvent} and set(map(_marks, events)) == {(None, None)}:
+            if set(map(type, events)) == {ScalarEvent} and set(map(_marks, events)) == {(None, None)}:
                 return events
             self._ahead = events[::-1]
-        found: list[Any] = []
-        while (
-            self._ahead and type(self._ahead[-1]) is yaml.ScalarEvent and _marks(self._ahead[-1]) == (None, None)
-        ):
-            found.append(self._ahead.pop())
+        ahead, found = self._ahead, []
+        while ahead and type(event := ahead[-1]) is ScalarEvent and event.anchor is None and event.tag is None:
+            found.append(ahead.pop())
         return found
 
 
@@ -242,7 +244,8 @@ class _Composer:
         return Position(self._shown, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def _node(self, event: Any, trail: tuple[str, ...]) -> Node:
-        if isinstance(event, yaml.AliasEvent):
+        kind = type(event)
+        if kind is AliasEvent:
             return self._alias(event)
         if len(trail) > MAX_DEPTH:
             detail = "No manifest needs that. Look for brackets that are not closed."
@@ -250,26 +253,31 @@ class _Composer:
         anchor, before = event.anchor, self._size
         if anchor is not None:
             self._anchors[anchor] = None  # until it is complete: an alias inside would be endless
-        self._check_tag(event)
+        if event.tag is not None:
+            self._check_tag(event)
         self._size += 1
         node: Node
-        if isinstance(event, yaml.ScalarEvent):
+        if kind is ScalarEvent:
             node = self._text(event)
-        elif isinstance(event, yaml.MappingStartEvent):
+        elif kind is MappingStartEvent:
             node = self._table(event, trail)
         elif trail in self._id_lists:
             node = self._ids(event, trail)
         else:
-            node = Items(self._at(event))
-            while not isinstance(item := next(self._events), yaml.SequenceEndEvent):
-                node.items.append(self._node(item, (*trail, "[]")))
+            node = self._items(event, trail)
         if anchor is not None:
             self._anchors[anchor] = (node, self._size - before)
         return node
 
+    def _items(self, start: Any, trail: tuple[str, ...]) -> Items:
+        node, below = Items(self._at(start)), (*trail, "[]")
+        while type(event := next(self._events)) is not SequenceEndEvent:
+            node.items.append(self._node(event, below))
+        return node
+
     def _check_tag(self, event: Any) -> None:
         tag = event.tag
-        if tag is None or (tag == _STRING_TAG and isinstance(event, yaml.ScalarEvent)):
+        if tag == _STRING_TAG and isinstance(event, ScalarEvent):
             return
         self.diagnostics.append(
             error(
@@ -288,18 +296,19 @@ class _Composer:
         return Text(self._at(event), value, bool(event.implicit[0]))
 
     def _table(self, start: Any, trail: tuple[str, ...]) -> Table:
-        table = Table(self._at(start))
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            key = self._node(event, (*trail, "?"))
+        table, of_key = Table(self._at(start)), (*trail, "?")
+        entries = table.entries
+        while type(event := next(self._events)) is not MappingEndEvent:
+            key = self._node(event, of_key)
             if not isinstance(key, Text):
                 self._complain("wrong-type", "a key is not text", "Write keys as plain words.", key.position)
-                self._node(next(self._events), (*trail, "?"))
+                self._node(next(self._events), of_key)
                 continue
             value = self._node(next(self._events), (*trail, key.value))
-            if key.value not in table.entries:
-                table.entries[key.value] = (key, value)
+            if key.value not in entries:
+                entries[key.value] = (key, value)
                 continue
-            first = table.entries[key.value][0].position
+            first = entries[key.value][0].position
             summary = f"the key {quoted(key.value)} is there twice; first in line {first.line}"
             detail = "Join the two, or remove one: only one of them could count."
             self.diagnostics.append(
@@ -311,24 +320,25 @@ class _Composer:
         self.diagnostics.append(error(code, summary, detail, position))
 
     def _ids(self, start: Any, trail: tuple[str, ...]) -> Ids:
-        builder, findings = IdSetBuilder(), Findings(self._shown, self._at(start))
+        place, events = self._at(start), self._events
+        builder, findings = IdSetBuilder(), Findings(self._shown, place)
         empty = True
         while True:
-            block = self._events.scalars()
-            odd = None if block else next(self._events)
-            if isinstance(odd, yaml.SequenceEndEvent):
+            block = events.scalars()
+            odd = None if block else next(events)
+            if type(odd) is SequenceEndEvent:
                 break
             empty = False
             self._add(block or self._odd_id(odd, trail, findings), builder, findings)
         self.diagnostics += findings.diagnostics()
-        return Ids(self._at(start), builder.build(), builder.added, empty)
+        return Ids(place, builder.build(), builder.added, empty)
 
     def _odd_id(self, event: Any, trail: tuple[str, ...], findings: Findings) -> list[Any]:
         """An item of an id list that is no plain or quoted scalar: the events to take as ids."""
         node = self._node(event, (*trail, "[]"))
         if isinstance(node, Text):
             implicit = (node.plain, not node.plain)
-            return [yaml.ScalarEvent(None, None, implicit, node.value, event.start_mark, event.end_mark)]
+            return [ScalarEvent(None, None, implicit, node.value, event.start_mark, event.end_mark)]
         place = (event.start_mark.line + 1, event.start_mark.column + 1)
         what = "a mapping" if isinstance(node, Table) else "a list"
         detail = "Put the id in quotes: `: ` and brackets have a meaning of their own in YAML."
