@@ -15,6 +15,8 @@ from reconciler.model.diagnostic import Diagnostic, Position
 from reconciler.model.idset import IdSet
 from reconciler.model.target import Target
 
+_NOTHING = IdSet()
+
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
@@ -164,6 +166,8 @@ class DesiredTarget:
 
     def kept(self, ids: IdSet) -> IdSet:
         """Those of `ids` that a keep protects."""
+        if not self.keeps or not ids:
+            return _NOTHING
         return IdSet.union([ids & self._kept_ids, self._kept_by_prefix(ids)])
 
     def keeps_near(self, prefix: str) -> tuple[list[str], IdSet]:
@@ -222,7 +226,16 @@ class Desired:
 
     def in_scope(self, manifest: str) -> bool:
         """True when the manifest path lies within the PATHS asked for."""
-        return any(PurePosixPath(manifest).is_relative_to(path) for path in self.scope)
+        known = self._in_scope.get(manifest)
+        if known is None:
+            known = any(PurePosixPath(manifest).is_relative_to(path) for path in self.scope)
+            self._in_scope[manifest] = known
+        return known
+
+    @cached_property
+    def _in_scope(self) -> dict[str, bool]:
+        """What was asked before, by manifest: every declaration that the state remembers asks."""
+        return {}
 
     def of(self, target: Target) -> DesiredTarget:
         """What is declared of `target`; an empty one when nothing is."""

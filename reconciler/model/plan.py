@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.model.desired import FileDigest
 from reconciler.model.diagnostic import Diagnostic, has_errors, has_refusals
@@ -48,6 +49,8 @@ _SYMBOLS = {
     ActionKind.BLOCKED: "x",
 }
 
+_ORDER = {kind: number for number, kind in enumerate(ActionKind)}
+
 #: The kinds whose ids are sent, in the order in which they are sent.
 SENDING = (ActionKind.DELETE, ActionKind.RESEND, ActionKind.REAPPEARED)
 
@@ -55,8 +58,7 @@ SENDING = (ActionKind.DELETE, ActionKind.RESEND, ActionKind.REAPPEARED)
 CHANGING = (*SENDING, ActionKind.ALREADY_ABSENT, ActionKind.RELEASE)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ActionSource:
+class ActionSource(NamedTuple):
     """Where ids of an action were declared: a list or file, and the reason its declaration gives."""
 
     path: str
@@ -83,7 +85,7 @@ class Action:
     @property
     def sort_key(self) -> tuple[int, str, tuple[ActionSource, ...]]:
         """Order within an index: by kind, reason, sources."""
-        return (list(ActionKind).index(self.kind), self.reason, self.sources)
+        return (_ORDER[self.kind], self.reason, self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class Summary:
 
     def of(self, kind: ActionKind) -> int:
         """The count of `kind`."""
-        count: int = getattr(self, kind.value)
+        count: int = getattr(self, kind)
         return count
 
     def as_dict(self) -> dict[str, int]:

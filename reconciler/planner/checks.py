@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, error, note, refusal, warning
@@ -38,7 +38,7 @@ def mismatches(desired: Desired, projection: Projection, origin: str) -> Iterato
                 )
 
 
-def narrowing(only: str | None, targets: set[Target]) -> Iterator[Diagnostic]:
+def narrowing(only: str | None, targets: Collection[Target]) -> Iterator[Diagnostic]:
     if only is None:
         return
     if not any(target.index == only for target in targets):
@@ -87,8 +87,7 @@ def refusals(plans: list[IndexPlan], limits: Limits) -> Iterator[Diagnostic]:
                 f"[{plan.target}] Too many deletes, {plan.percent:.2f} % is over {limit.max_percent:g} % "
                 f"({_present(plan):,}/{plan.live_count:,} vectors): {_way_out('max_percent', plan.target.index)}",
             )
-        if plan.ids(ActionKind.BLOCKED) and any(a.reason == "kept" for a in plan.actions):
-            count = sum(len(a.ids) for a in plan.actions if a.reason == "kept")
+        if count := sum(len(a.ids) for a in plan.actions if a.kind is ActionKind.BLOCKED and a.reason == "kept"):
             yield refusal(
                 "kept-ids",
                 f"[{plan.target}] Kept ids, {count:,} declared {'id is' if count == 1 else 'ids are'} protected "

@@ -20,13 +20,14 @@ from reconciler.model.plan import Cost, IndexPlan
 def cost_of(plans: Iterable[IndexPlan], observation: Observation | None, api: ApiSettings) -> Cost:
     """The cost of carrying out `plans`."""
     deletes = proofs = waiting = 0
+    polls = polls_within(MEDIAN_LAG_SECONDS)
     for plan in plans:
         summary = plan.summary
         asked = summary.sends + summary.already_absent + summary.confirm
         if not asked:
             continue
         deletes += summary.requests
-        waiting += polls_within(MEDIAN_LAG_SECONDS)
+        waiting += polls
         created_on = 1 if summary.requests else 0  # before the first delete
         proofs += created_on + proof_requests(asked, _left(plan, observation))
     return Cost(deletes, proofs, waiting, api.least_seconds(deletes + proofs + waiting))

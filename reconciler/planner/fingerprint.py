@@ -7,7 +7,10 @@ import json
 from collections.abc import Iterable
 
 from reconciler.model.desired import Desired
+from reconciler.model.idset import IdSet
 from reconciler.model.plan import SENDING, ActionKind, IndexPlan
+
+_MOVES = frozenset({*SENDING, ActionKind.RELEASE})
 
 
 def fingerprint(plans: Iterable[IndexPlan], desired: Desired, limits: dict[str, dict[str, float]]) -> str:
@@ -19,7 +22,7 @@ def fingerprint(plans: Iterable[IndexPlan], desired: Desired, limits: dict[str, 
     """
     targets = []
     for plan in plans:
-        moves = {kind.value: plan.ids(kind).digest() for kind in (*SENDING, ActionKind.RELEASE) if plan.ids(kind)}
+        moves = _moves(plan)
         # A prefix may be listed for one manifest and not yet for another: None has no order.
         prefixes = sorted(([prefix.text, prefix.digest] for prefix in plan.prefixes), key=json.dumps)
         if moves or prefixes:
@@ -43,3 +46,12 @@ def fingerprint(plans: Iterable[IndexPlan], desired: Desired, limits: dict[str, 
     }
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _moves(plan: IndexPlan) -> dict[str, str]:
+    """By kind of action: the digest of the ids that are sent or released."""
+    found: dict[ActionKind, list[IdSet]] = {}
+    for action in plan.actions:
+        if action.kind in _MOVES:
+            found.setdefault(action.kind, []).append(action.ids)
+    return {kind.value: ids.digest() for kind, parts in found.items() if (ids := IdSet.union(parts))}

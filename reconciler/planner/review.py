@@ -8,7 +8,7 @@ first-deletion     ids would be sent to an index from which the state remembers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, warning
@@ -20,6 +20,9 @@ from reconciler.model.tombstones import Projection, Status, TargetRecord
 
 #: The named warnings, the worst first.
 REVIEW_CODES = ("nothing-declared", "index-recreated", "mass-release", "first-deletion")
+
+_NAMED = {code: number for number, code in enumerate(REVIEW_CODES)}
+_GRAVITY = {severity: number for number, severity in enumerate(Severity)}  # declared from the gravest
 
 _ENFORCED = tuple(status for status in Status if status is not Status.RELEASED)
 
@@ -54,10 +57,26 @@ def nothing_declared(desired: Desired, projection: Projection, targets: Iterable
         )
 
 
-def of_index(plan: IndexPlan, projection: Projection, limits: Limits) -> Iterator[Diagnostic]:
-    """What must be seen of one index."""
-    record = projection.live(plan.target)
-    released = plan.ids(ActionKind.RELEASE)
+def records_by_target(projection: Projection) -> Mapping[Target, Sequence[TargetRecord]]:
+    """What the state remembers of each index, and of those that had its name before it was created again."""
+    found: dict[Target, list[TargetRecord]] = {}
+    for record in projection.targets.values():
+        found.setdefault(record.target, []).append(record)
+    return found
+
+
+def of_index(
+    plan: IndexPlan, record: TargetRecord | None, records: Iterable[TargetRecord], limits: Limits
+) -> Iterator[Diagnostic]:
+    """What must be seen of one index.
+
+    Args:
+        plan: what is done to it.
+        record: what the state remembers of it.
+        records: that, and what it remembers of those that had its name before.
+        limits: in force.
+    """
+    released = plan.ids(ActionKind.RELEASE) if plan.summary.release else IdSet()
     if record is not None and released:
         enforced = len(record.ids(*_ENFORCED))
         limit = limits.of(plan.target.index).max_percent
@@ -68,7 +87,7 @@ def of_index(plan: IndexPlan, projection: Projection, limits: Limits) -> Iterato
                 f"{limit:g} % ({len(released):,}/{enforced:,})",
                 "Released ids are not enforced or audited any more. Is that meant?",
             )
-    if plan.summary.sends and not _deleted_before(projection, plan.target):
+    if plan.summary.sends and not any(map(_deletes, records)):
         yield warning(
             "first-deletion",
             f"{plan.target}: the first deletion on this index that the state knows of",
@@ -76,14 +95,11 @@ def of_index(plan: IndexPlan, projection: Projection, limits: Limits) -> Iterato
         )
 
 
-def _deleted_before(projection: Projection, target: Target) -> bool:
-    """Something was deleted from an index of this name, also if it was created again since."""
-    records = (record for record in projection.targets.values() if record.target == target)
-    return any(
+def _deletes(record: TargetRecord) -> bool:
+    """Something was deleted from it."""
+    return bool(
         record.ids(Status.ACCEPTED, Status.PROCESSED, Status.VERIFIED, Status.REAPPEARED, Status.RELEASED)
-        or any(batch.accepted is not None for batch in record.batches)
-        for record in records
-    )
+    ) or any(batch.accepted is not None for batch in record.batches)
 
 
 def _in_scope(record: TargetRecord, desired: Desired, projection: Projection) -> IdSet:
@@ -100,5 +116,4 @@ def _ids(count: int) -> str:
 
 
 def _rank(diagnostic: Diagnostic) -> tuple[int, int]:
-    named = REVIEW_CODES.index(diagnostic.code) if diagnostic.code in REVIEW_CODES else len(REVIEW_CODES)
-    return list(Severity).index(diagnostic.severity), named  # declared from the gravest
+    return _GRAVITY[diagnostic.severity], _NAMED.get(diagnostic.code, len(_NAMED))
