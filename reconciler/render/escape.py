@@ -48,12 +48,14 @@ def plain(text: str) -> str:
 def line(text: str) -> str:
     """As `plain`, for text that begins a line: `::name::` there is a command to GitHub's runner, even indented."""
     safe = plain(text)
-    return safe.replace("::", "\\x3a:", 1) if safe.lstrip().startswith("::") else safe
+    return safe.replace("::", "\\x3a:", 1) if "::" in safe and safe.lstrip().startswith("::") else safe
 
 
 def item(text: str) -> str:
     r"""As `plain`, for text alone on a line: spaces at its ends, which nobody sees there, are shown as `\x20`."""
     safe = plain(text)
+    if safe and safe[0] != " " != safe[-1]:
+        return safe
     bare = safe.strip(" ")
     start, end = len(safe) - len(safe.lstrip(" ")), len(safe) - len(safe.rstrip(" "))
     return "\\x20" * start + bare + "\\x20" * (end if bare else 0)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+#: Lines written at once.
+_AT_ONCE = 512
 
-@dataclass(frozen=True, slots=True)
-class Line:
+
+class Line(NamedTuple):
     """One line, already neutralised. `style` is a style of rich ("bold red"), "" for none."""
 
     text: str = ""
@@ -24,7 +26,9 @@ class Line:
 
 def write_lines(lines: Iterable[Line | str], stream: TextIO) -> None:
     """Write `lines` without colours, one after the other."""
-    stream.writelines(f"{each}\n" for each in lines)
+    texts = (each.text if isinstance(each, Line) else each for each in lines)
+    while block := list(islice(texts, _AT_ONCE)):
+        stream.write("\n".join((*block, "")))
 
 
 def print_lines(lines: Iterable[Line | str], console: Console) -> None:

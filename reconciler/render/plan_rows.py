@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, PrefixPlan, Summary
 from reconciler.render.escape import item, plain, shortened
@@ -83,8 +85,7 @@ class Detail:
 EVERYTHING = Detail(None, 1, 0, 0, False, None, None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A row: neutralised, but for the start of a line (see `escape.line`).
 
     Attributes:
@@ -164,9 +165,14 @@ def ids_are(count: int) -> str:
 
 def limits_in_words(limits: Mapping[str, float]) -> str:
     """Limits of an index, with every digit."""
+    return _in_words(tuple(sorted(limits.items())))
+
+
+@lru_cache(maxsize=64)
+def _in_words(limits: tuple[tuple[str, float], ...]) -> str:
     # `g` alone would make 2e+07 of twenty million.
-    shown = ((name, f"{value:,.0f}" if value == int(value) else f"{value:,g}") for name, value in limits.items())
-    return ", ".join(f"{plain(name)} {value}" for name, value in sorted(shown))
+    shown = ((name, f"{value:,.0f}" if value == int(value) else f"{value:,g}") for name, value in limits)
+    return ", ".join(f"{plain(name)} {value}" for name, value in shown)
 
 
 def _limits(plan: Plan, index: IndexPlan) -> Iterator[Row]:
