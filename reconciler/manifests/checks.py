@@ -184,7 +184,8 @@ def remarks(text: str) -> list[tuple[str, str]]:
         found.append(("white-space", "has white space at an end"))
     if text.startswith(_COMMENT):
         found.append(("comment", "looks like a comment"))
-    invisible = next((c for c in text if unicodedata.category(c) in _INVISIBLE), None)
-    if invisible is not None:
-        found.append(("control-character", f"holds the control character U+{ord(invisible):04X}"))
+    if not text.isprintable():
+        invisible = next((c for c in text if unicodedata.category(c) in _INVISIBLE), None)
+        if invisible is not None:
+            found.append(("control-character", f"holds the control character U+{ord(invisible):04X}"))
     return found

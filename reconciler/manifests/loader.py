@@ -166,7 +166,7 @@ def _targets(
             tuple(lapsed.get(target, ())),
             tuple(keep for keep in by_index.get(target.index, ()) if keep.covers(target)),
         )
-        for target in sorted(in_force.keys() | lapsed.keys())
+        for target in sorted({**in_force, **lapsed})
     )
     return targets, notes
 
