@@ -39,7 +39,7 @@ class Manifest:
     keep: tuple[Table, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """An entry under `absent`, before it is known which account it is about."""
 

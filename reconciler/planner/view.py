@@ -34,7 +34,7 @@ _WAITING = {Status.ACCEPTED: "accepted", Status.PROCESSED: "processed"}
 _Part = tuple[ActionKind, str, tuple[ActionSource, ...], IdSet]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class View:
     """One target, seen from all sides."""
 
@@ -52,12 +52,12 @@ class View:
     def plan(self, batch_size: int) -> IndexPlan:
         matched = self._matched(self.declared.declarations)
         actions = self._grouped(self._actions(matched))
-        counts = dict.fromkeys(_KINDS, 0)
+        counts: dict[str, int] = dict.fromkeys(_KINDS, 0)
         for action in actions:
-            counts[action.kind.value] += len(action.ids)
-        sent = sum(counts[kind.value] for kind in SENDING)
+            counts[action.kind] += len(action.ids)
+        sent = sum(counts[kind] for kind in SENDING)
         # Nothing but ids found absent: one batch of them is the barrier behind which they are read again.
-        requests = ceil(sent / batch_size) if sent else min(1, counts[ActionKind.ALREADY_ABSENT.value])
+        requests = ceil(sent / batch_size) if sent else min(1, counts[ActionKind.ALREADY_ABSENT])
         listed = tuple(action for action in actions if action.kind is not ActionKind.UNCHANGED)
         record, seen = self.record, self.seen
         live = None if seen is None else seen.live_count
@@ -69,7 +69,7 @@ class View:
             prefixes=self._prefixes(),
             live_count=live,
             percent=self._percent(listed, live),
-            kept=len(self.declared.kept(matched - self.declared.ids)),
+            kept=len(self.declared.kept(matched - self.declared.ids)) if matched else 0,
             observed_created_on=seen.created_on if seen is not None and self._recreated else None,
             read_by="" if seen is None else seen.how,
             read_requests=0 if seen is None else seen.requests,

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, PrefixPlan, Summary
 from reconciler.render.escape import item, plain, shortened
@@ -85,8 +84,9 @@ class Detail:
 EVERYTHING = Detail(None, 1, 0, 0, False, None, None, None, None)
 
 
-class Row(NamedTuple):
-    """A row: neutralised, but for the start of a line (see `escape.line`).
+@dataclass(slots=True)
+class Row:
+    """A row: neutralised, but for the start of a line (see `escape.line`). Not frozen, for speed, as `lines.Line`.
 
     Attributes:
         depth: FACT, ACTION, GROUP or ID.
@@ -111,11 +111,14 @@ def heading(index: IndexPlan) -> str:
 
 def live(index: IndexPlan) -> str:
     """How large an index is and how it was read; "" when it was not."""
+    if index.live_count is None and not index.read_by:
+        return ""
     size = "" if index.live_count is None else f"{index.live_count:,} vectors"
     read = f"read by {plain(index.read_by)} in {requests(index.read_requests)}" if index.read_by else ""
     return ", ".join(filter(None, (size, read)))
 
 
+@lru_cache(maxsize=256)
 def counts(summary: Summary) -> str:
     """What there is of each kind, but for those of which there is nothing."""
     return ", ".join(f"{count:,} {words}" for kind, words in COUNTED.items() if (count := summary.of(kind)))
