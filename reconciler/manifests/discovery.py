@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reconciler.manifests.files import leaves, reason, shown
+from reconciler.manifests.files import inside_of, leaves, reason, shown
 from reconciler.model.diagnostic import Diagnostic, Position, error
 
 _ENDINGS = (".yaml", ".yml")
@@ -46,9 +46,9 @@ def discover(paths: Collection[str], root: Path, *, skip: Collection[str] = ()) 
             else:
                 found.diagnostics.append(_missing(name, "no such file or folder"))
             continue
-        inside = [p for p in _walk(whole, root, found.diagnostics) if os.path.realpath(p) not in skip]
-        for file in inside:
-            listed.setdefault(os.path.realpath(file), (file, shown(file, root)))
+        inside = [each for each in _walk(whole, root, found.diagnostics) if each[0] not in skip]
+        for real, file, known_as in inside:
+            listed.setdefault(real, (file, known_as))
         if not inside:
             detail = "Name a folder that has *.yaml or *.yml files; hidden ones do not count."
             found.diagnostics.append(
@@ -64,33 +64,40 @@ def _missing(name: str, why: str) -> Diagnostic:
     )
 
 
-def _walk(top: Path, root: Path, diagnostics: list[Diagnostic]) -> Iterator[Path]:
-    """The manifests below `top`, sorted by name. Each real folder is visited once, so loops of links end."""
+def _walk(top: Path, root: Path, diagnostics: list[Diagnostic]) -> Iterator[tuple[str, Path, str]]:
+    """The manifests below `top`, sorted by name: resolved path, path to open, name in diagnostics.
+
+    Each real folder is visited once, so loops of links end.
+    """
     base = os.path.realpath(top)
     visited: set[str] = set()
     waiting = [top]
     while waiting:
         folder = waiting.pop()
-        real = os.path.realpath(folder)
+        real, named = os.path.realpath(folder), shown(folder, root)
         if real in visited:
             continue
         visited.add(real)
         try:
-            entries = sorted(folder.iterdir())
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as failed:
-            place = Position(shown(folder, root))
-            diagnostics.append(error("unreadable", f"cannot list the folder: {reason(failed)}", "", place))
+            summary = f"cannot list the folder: {reason(failed)}"
+            diagnostics.append(error("unreadable", summary, "", Position(named)))
             continue
-        for path in entries:
-            name = path.name
-            is_folder = path.is_dir()
-            if name.startswith(".") or not (is_folder or name.endswith(_ENDINGS)):
+        for entry in entries:
+            path, is_link = folder / entry.name, entry.is_symlink()
+            is_folder = path.is_dir() if is_link else entry.is_dir()
+            if entry.name.startswith(".") or not (is_folder or entry.name.endswith(_ENDINGS)):
                 continue
-            if path.is_symlink() and leaves(os.path.realpath(path), base):
+            if is_link and leaves(os.path.realpath(path), base):
                 place = Position(shown(path, root))
                 detail = "Put the file itself into the folder, or name it on the command line."
                 diagnostics.append(error("path-outside", "the link leaves the folder of manifests", detail, place))
             elif is_folder:
                 waiting.append(path)
+            elif is_link:
+                yield os.path.realpath(path), path, shown(path, root)
             else:
-                yield path
+                # As the functions above say it, without asking the disk about thousands of files.
+                yield f"{real.rstrip('/')}/{entry.name}", path, inside_of(named, entry.name)

@@ -103,6 +103,12 @@ def shown(path: str | Path, root: Path) -> str:
     return printable_path(PurePosixPath(given).as_posix())
 
 
+def inside_of(folder: str, name: str) -> str:
+    """How `shown` names what is no link in a folder that it names `folder`."""
+    name = printable_path(name)
+    return name if folder == "." else f"{folder.rstrip('/')}/{name}"
+
+
 def leaves(real: str, folder: str) -> bool:
     """True when the resolved path `real` is not inside the resolved `folder`."""
     return not PurePosixPath(real).is_relative_to(folder)

@@ -87,7 +87,7 @@ def refusals(plans: list[IndexPlan], limits: Limits) -> Iterator[Diagnostic]:
                 f"[{plan.target}] Too many deletes, {plan.percent:.2f} % is over {limit.max_percent:g} % "
                 f"({_present(plan):,}/{plan.live_count:,} vectors): {_way_out('max_percent', plan.target.index)}",
             )
-        if count := sum(len(a.ids) for a in plan.actions if a.kind is ActionKind.BLOCKED and a.reason == "kept"):
+        if plan.summary.blocked and (count := sum(len(a.ids) for a in plan.actions if a.reason == "kept")):
             yield refusal(
                 "kept-ids",
                 f"[{plan.target}] Kept ids, {count:,} declared {'id is' if count == 1 else 'ids are'} protected "
