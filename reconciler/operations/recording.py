@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from reconciler.model.batches import own_ids
 from reconciler.model.desired import Declaration
 from reconciler.model.idset import IdSet
 from reconciler.model.limits import Limits
-from reconciler.model.plan import ActionKind, IndexPlan
+from reconciler.model.plan import SENDING, ActionKind, IndexPlan
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (
     DeclarationRecord,
@@ -117,7 +118,7 @@ class Book:
         return numbered
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Entry:
     """A declaration as it is to be applied.
 
@@ -175,11 +176,17 @@ class _Page:
         self._known = {(each.manifest, each.ordinal): each for each in projection.declared(number)}
         self._declarations = projection.declarations
         self._accounts = Accounts(self._record, projection.declarations)
-        self._in_force = self._record.ids(*_IN_FORCE)
         self._released = self._record.ids(Status.RELEASED)
-        self._sending = index.ids(*(kind for kind in ActionKind if kind.sends), ActionKind.ALREADY_ABSENT)
         self._listed = planned.plan.observed
         self._same_names = {each.names: each.number for each in self._known.values() if each.names is not None}
+
+    @cached_property
+    def _in_force(self) -> IdSet:
+        return self._record.ids(*_IN_FORCE)
+
+    @cached_property
+    def _sending(self) -> IdSet:
+        return self._index.ids(*SENDING, ActionKind.ALREADY_ABSENT)
 
     def to_record(self, limits: Mapping[str, Any], *, sends: bool) -> tuple[dict[int, IdSet], list[_Entry]]:
         """The declarations that the log knows, their ids by number; and those that are to be recorded.
@@ -238,6 +245,8 @@ class _Page:
     def _matched(self, declaration: Declaration) -> IdSet:
         """What the prefixes match: found by this plan's list, or remembered."""
         texts = [prefix.text for prefix in declaration.prefixes]
+        if not texts:
+            return IdSet()
         matched = IdSet.union(ids.starting_with(text) for ids in (self._sending, self._in_force) for text in texts)
         return matched - self._declared.kept(matched - declaration.ids) if matched else matched
 

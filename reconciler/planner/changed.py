@@ -34,6 +34,8 @@ def changed(
             continue
         then = {**before.document(), "limits": dict(before.limits)}
         now = {**declaration.document(), "limits": in_force}
+        if then == now:
+            continue
         # Lists change most often, and a sentence says it; the rest is compared as documents.
         lines = [*_lists(then.pop("sources"), now.pop("sources")), *describe(then, now)]
         if lines:

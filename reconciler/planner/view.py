@@ -103,7 +103,7 @@ class View:
             yield from self._sourced(ActionKind.ALREADY_ABSENT, "found-absent", (wanted - kept) & absent)
             return
         # The one pass over everything: what is declared, beside what is remembered.
-        new, known, gone = wanted.compared(_NOTHING if record is None else record.ids(*Status))
+        new, known, gone = wanted.compared(_NOTHING if record is None else IdSet.union(record.by_status.values()))
         for kind, reason, ids in self._wanted(new - kept, known - kept):
             if kind is ActionKind.UNCHANGED:
                 yield kind, reason, (), ids
@@ -170,7 +170,7 @@ class View:
         """Those of `gone`, remembered and not declared, whose declarations were in scope."""
         if not gone:
             return
-        everything = record.ids(*Status)
+        everything = IdSet.union(record.by_status.values())
         for ids, declarations in self._in_scope(record):
             sources = tuple(sorted({ActionSource(d.manifest, d.line, d.reason) for d in declarations}))
             yield ActionKind.RELEASE, "undeclared", sources, gone if ids == everything else ids & gone
@@ -202,6 +202,8 @@ class View:
         return IdSet.union(found)
 
     def _prefixes(self) -> tuple[PrefixPlan, ...]:
+        if not self.declared.prefixes:
+            return ()
         listed = {
             (applied.manifest, str(prefix["text"])): prefix
             for applied in (() if self.record is None else self.projection.declared(self.record.number))
@@ -290,7 +292,8 @@ class View:
                 "A later `until` has them sent again and proven; removing their declaration releases them.",
             )
         if record is not None:
-            yield from self._release_diagnostics(planned, record)
+            if planned.summary.release:
+                yield from self._release_diagnostics(planned, record)
             yield from changed(self.declared, record, self.projection, self.limits)
 
     def _release_diagnostics(self, planned: IndexPlan, record: TargetRecord) -> Iterator[Diagnostic]:
