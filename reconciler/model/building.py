@@ -80,10 +80,9 @@ class ChunkBuilder:
             ranges.add(run)
             for ids in ranges.take():
                 disordered.add(ids)
-        made = ChunkWriter()
-        for each in merged([self._made, self._ordered.done(), disordered.done()]):
-            made.add(each)
-        self._made, self._ordered, self._greatest = made.done(), ChunkWriter(), b""
+        runs = [each for each in (self._made, self._ordered.done(), disordered.done()) if each]
+        self._made = runs[0] if len(runs) == 1 else _in_order(runs)
+        self._ordered, self._greatest = ChunkWriter(), b""
         return self._made
 
     def _gather(self, ids: list[bytes]) -> None:
@@ -177,3 +176,10 @@ class _Range:
 def _ascending(ids: list[bytes]) -> bool:
     """True when they are in order, each once."""
     return all(map(lt, ids, islice(ids, 1, None)))
+
+
+def _in_order(runs: list[tuple[Chunk, ...]]) -> tuple[Chunk, ...]:
+    made = ChunkWriter()
+    for piece in merged(runs):
+        made.add(piece)
+    return made.done()
