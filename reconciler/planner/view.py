@@ -36,7 +36,14 @@ _Part = tuple[ActionKind, str, tuple[ActionSource, ...], IdSet]
 
 @dataclass(slots=True)
 class View:
-    """One target, seen from all sides."""
+    """One target, seen from all sides.
+
+    Attributes:
+        desired, projection: what all manifests say, and all that the state remembers.
+        declared, record: of these, what is about the target; None: the state does not know it.
+        seen: what was read of the live index; None for an offline plan.
+        limits: in force.
+    """
 
     desired: Desired
     projection: Projection
@@ -50,6 +57,7 @@ class View:
         return self.declared.target
 
     def plan(self, batch_size: int) -> IndexPlan:
+        """What happens to its ids. `batch_size`: ids in one delete request."""
         matched = self._matched(self.declared.declarations)
         actions = self._grouped(self._actions(matched))
         counts: dict[str, int] = dict.fromkeys(_KINDS, 0)
@@ -260,6 +268,7 @@ class View:
         return 100.0 * len(sending & self.seen.present) / live
 
     def diagnostics(self, planned: IndexPlan) -> Iterator[Diagnostic]:
+        """What must be known of `planned`, which `plan` made."""
         record = self.record
         if self.seen is not None and self.seen.presence is Presence.MISSING:
             yield warning(
