@@ -66,7 +66,7 @@ class ActionSource(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Action:
     """Ids of one index that share kind, reason and sources.
 
@@ -134,7 +134,7 @@ class PrefixPlan:
     digest: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexPlan:
     """What a plan does to one index.
 
