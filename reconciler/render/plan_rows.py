@@ -168,14 +168,14 @@ def ids_are(count: int) -> str:
 
 def limits_in_words(limits: Mapping[str, float]) -> str:
     """Limits of an index, with every digit."""
-    return _in_words(tuple(sorted(limits.items())))
+    return _in_words(tuple(limits.items()))
 
 
 @lru_cache(maxsize=64)
 def _in_words(limits: tuple[tuple[str, float], ...]) -> str:
     # `g` alone would make 2e+07 of twenty million.
     shown = ((name, f"{value:,.0f}" if value == int(value) else f"{value:,g}") for name, value in limits)
-    return ", ".join(f"{plain(name)} {value}" for name, value in shown)
+    return ", ".join(f"{plain(name)} {value}" for name, value in sorted(shown))
 
 
 def _limits(plan: Plan, index: IndexPlan) -> Iterator[Row]:
@@ -230,7 +230,8 @@ def _action(action: Action, detail: Detail) -> Iterator[Row]:
     style = STYLES[kind]
     yield Row(ACTION, f"{ids(count)} {_WHAT[kind]} ({shortened(action.reason, detail.letters)})", kind, style)
     if detail.ids is None or count <= detail.ids:
-        yield from (_id(id_, kind) for id_ in action.ids)
+        for id_ in action.ids:
+            yield _id(id_, kind)
         return
     groups = fold(action.ids, groups=detail.groups, examples=max(detail.alone, detail.each))
     if len(groups) == 1:
