@@ -137,6 +137,8 @@ class IdSet:
     def __and__(self, other: IdSet) -> IdSet:
         if self._is(other):
             return self
+        if not self or not other:
+            return IdSet()
         few, many = (self, other) if len(self) <= len(other) else (other, self)
         return IdSet._written(few._common(many))
 
