@@ -6,8 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple, NoReturn
 
 from reconciler.clock import parse_timestamp
 from reconciler.errors import StateDamaged, StateTooNew
@@ -27,13 +27,13 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _DEEPEST = 32
 
 _MEMBERS = ("v", "pos", "prev", "nonce", "at", "run", "events")
+_values = itemgetter(*_MEMBERS)
 _TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n\Z')
 _TAIL_LENGTH = len(',"hash":""}\n') + 64
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One append.
 
     Attributes:
@@ -68,10 +68,9 @@ def seal(  # noqa: PLR0917 - in the order in which they stand in the line
     """
     members = (VERSION, position, prev, nonce, at, run, [encode(event) for event in events])
     document = _as_read(dict(zip(_MEMBERS, members, strict=True)), _DEEPEST)
-    body = _bytes(document)[:-1]
-    read = _check(document)
+    body = _encode(document).encode()[:-1]
     digest = hashlib.sha256(body).hexdigest()
-    return Frame(position, prev, nonce, at, run, read, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
+    return _frame(document, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
 
 
 def _as_read(value: Any, depth: int) -> Any:
@@ -111,26 +110,11 @@ def parse(line: bytes) -> Frame:
     if hashlib.sha256(body).hexdigest() != digest:
         raise StateDamaged("its bytes do not match its hash")
     try:
-        document = json.loads(line)
-        if isinstance(document, dict):
-            _refuse_other_version(document)
-        # Rendering it again refuses at once what a JSON parser forgives: repeated members, spaces, escapes, NaN.
-        if not isinstance(document, dict) or _bytes(document) + b"\n" != line:
-            raise StateDamaged("it is not written the way frames are")
+        document = _read(line)
         _check_members(tuple(document))
-        events = _check(document)
+        return _frame(document, digest, line)
     except (ValueError, RecursionError) as error:
         raise StateDamaged(f"it cannot be read: {error}") from error
-    return Frame(
-        document["pos"],
-        document["prev"],
-        document["nonce"],
-        document["at"],
-        document["run"],
-        events,
-        digest,
-        line,
-    )
 
 
 def hash_of(line: bytes, position: int, prev: str) -> str | None:
@@ -143,8 +127,60 @@ def hash_of(line: bytes, position: int, prev: str) -> str | None:
     return digest if begins and line.endswith(b',"hash":"%s"}\n' % digest.encode()) else None
 
 
-def _bytes(document: dict[str, Any]) -> bytes:
-    return _encode(document).encode()
+def _read(line: bytes) -> dict[str, Any]:
+    """What `line` says.
+
+    Raises:
+        ValueError, RecursionError: it is not JSON.
+        StateDamaged: it is not rendered as `seal` renders what it says.
+        StateTooNew: it is of a later format.
+    """
+    plain = _read_plain(line)
+    document = json.loads(line) if plain is None else plain
+    if isinstance(document, dict):
+        _refuse_other_version(document)
+    # Rendering it again refuses at once what a JSON parser forgives: repeated members, spaces, escapes, NaN.
+    if plain is None and (not isinstance(document, dict) or _encode(document).encode() + b"\n" != line):
+        raise StateDamaged("it is not written the way frames are")
+    return document
+
+
+def _read_plain(line: bytes) -> dict[str, Any] | None:
+    """What `line` says, where it shows that rendering it again would give just this line; None where it may not.
+
+    Nearly all of a log is plain: nothing is escaped and nothing stands between the tokens, so that only a number
+    could be written otherwise, and only a repeated member could get lost.
+    """
+    try:
+        text = line.decode()
+        if "\\" in text or " " in text or "\t" in text or "\r" in text or text.find("\n") < len(text) - 1:
+            return None
+        document, end = _decode_plain(text)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) and end == len(text) - 1 else None
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(members)
+    if len(document) < len(members):
+        raise ValueError("a name is there twice")
+    return document
+
+
+def _natural(digits: str) -> int:
+    if digits[0] == "-":
+        raise ValueError("it may be a zero")
+    return int(digits)
+
+
+def _unclear(number: str) -> NoReturn:
+    raise ValueError(f"{number} may be written in several ways")
+
+
+_decode_plain = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_natural, parse_float=_unclear, parse_constant=_unclear
+).raw_decode
 
 
 def _refuse_other_version(document: dict[str, Any]) -> None:
@@ -161,18 +197,18 @@ def _check_members(names: tuple[str, ...]) -> None:
         raise ValueError("its members are not those of a frame, in their order")
 
 
-def _check(document: dict[str, Any]) -> tuple[Event, ...]:
-    """The events, once every member is what it should be. ValueError otherwise."""
-    if document["v"] is not VERSION:
-        raise ValueError(f"its version is {document['v']!r}")
-    position, prev, events = document["pos"], document["prev"], document["events"]
-    if not isinstance(position, int) or isinstance(position, bool) or position < 1:
+def _frame(document: dict[str, Any], digest: str, line: bytes) -> Frame:
+    """The frame, once every member is what it should be. ValueError otherwise."""
+    version, position, prev, nonce, at, run, events = _values(document)
+    if version is not VERSION:
+        raise ValueError(f"its version is {version!r}")
+    if type(position) is not int or position < 1:
         raise ValueError("its position is not a positive integer")
     if not isinstance(prev, str) or not _SHA256.fullmatch(prev):
         raise ValueError("its prev is not a hash")
-    if not all(isinstance(document[name], str) for name in ("nonce", "at", "run")) or not document["nonce"]:
+    if not (nonce and type(nonce) is type(at) is type(run) is str):
         raise ValueError("its nonce, time or run is not text")
-    parse_timestamp(document["at"])
-    if not isinstance(events, list) or not events or not all(isinstance(e, dict) for e in events):
+    parse_timestamp(at)
+    if not isinstance(events, list) or not events or set(map(type, events)) != {dict}:
         raise ValueError("its events are not a list of objects")
-    return tuple(decode(each) for each in events)
+    return Frame(position, prev, nonce, at, run, tuple(map(decode, events)), digest, line)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import StateDamaged, StateTooNew
 from reconciler.state import events as ev
+from reconciler.state import frames
 from reconciler.state.frames import GENESIS, parse, seal
 
 AT = "2026-11-22T12:00:00.000Z"
@@ -157,6 +160,72 @@ def test_what_is_nested_too_deeply_to_be_read_is_not_written(depth):
     else:
         with pytest.raises(ValueError, match="not what a line can hold"):
             seal(2, "b" * 64, "n", AT, "r", [unknown])
+
+
+#: What a JSON parser forgives, or takes for something else; and what only looks like it, inside a text.
+PIECES = [
+    b" ", b"\t", b"\r", b"\n", b"\\u0041", b"\\u001f", b"\\u001F", b"\\/", b"\\n", b"\\", b"-", b"-0", b"0", b"00", b".0",
+    b"e1", b"1E400", b"NaN", b"-Infinity", b"null", b"true", b'"', b",", b":", b"[", b"]", b"{", b"}", b'","', b'":', b'"a":1,',
+    b'"ids":["', b'"],"ids":["b"],', b'"ids":[],', b'"ids":["a"],', b'{"ids":["a","b"]}', b'"v":2,', b'"v":-0,', b"\xff", b"\x00",
+    b"\xc3\xa9", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\x7f", b'"batch":1', b'"batch":-0', b'"batch":1.0',
+]  # fmt: skip
+
+
+def _outcome(line):
+    try:
+        return parse(line)
+    except (StateDamaged, StateTooNew) as error:
+        return type(error), error.message, error.hint
+
+
+def _in_general(line):
+    """As a line is read that may be written in several ways: by rendering it again."""
+    with patch.object(frames, "_read_plain", lambda _: None):
+        return _outcome(line)
+
+
+@given(
+    st.lists(EVENTS, min_size=1, max_size=3),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.sampled_from(PIECES)), max_size=3),
+)
+def test_a_plain_line_is_read_and_refused_as_one_that_is_rendered_again(events, changes):
+    try:
+        body = bytearray(seal(2, "b" * 64, "n", AT, "r", events).line[:-76])
+    except ValueError:
+        return
+    for where, left_out, piece in changes:
+        at = int(where * len(body))
+        body[at : at + left_out] = piece
+    line = _line(bytes(body) + b"}")
+    assert repr(_outcome(line)) == repr(_in_general(line))
+
+
+def test_every_small_change_of_a_line_is_refused_as_by_rendering_it_again():
+    choice = random.Random(7)
+    ids = ["a", "b,c", "d]", 'e","f', '"ids":["', "\u00e9", "g h"]
+    for taken in (ids[:3], ids):
+        events = [ev.Accepted(1, "m-1"), ev.Intent(2, 1, [[[1], len(taken)]], taken)]
+        body = seal(2, "b" * 64, "n", AT, "r", events).line[:-76]
+        for at in range(len(body)):
+            for left_out in (0, 1):
+                changed = body[:at] + choice.choice(PIECES) + body[at + left_out :]
+                line = _line(changed + b"}")
+                assert repr(_outcome(line)) == repr(_in_general(line)), line
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.Intent(1, 1, [[[1], 2]], ["doc-1", "\u00fc/[2]"]),
+        ev.Accepted(1, "m"),
+        ev.Processed(1, [[1, 2]], "m"),
+        ev.Verified(1, "list", [[1, 2]], ["x"]),
+    ],
+)
+def test_what_most_of_a_log_consists_of_is_not_rendered_again(event, monkeypatch):
+    line = seal(2, "b" * 64, "n", AT, "r", [event]).line
+    monkeypatch.setattr(frames, "_encode", None)
+    assert parse(line).events[0] == event
 
 
 GOOD = seal(1, GENESIS, "n", AT, "", [ev.Header("l" * 32)]).line
