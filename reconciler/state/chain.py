@@ -61,10 +61,10 @@ class Chain:
         self.position, self.head = frame.position, frame.hash
 
     def _check_header(self, frame: Frame) -> None:
-        headers = sum(isinstance(event, Header) for event in frame.events)
+        headers = list(map(type, frame.events)).count(Header)
         if headers != (frame.position == 1):
             raise StateDamaged(f"frame {frame.position} has {headers} headers", hint=_HINT)
-        if frame.position > 1:
+        if not headers:
             return
         header = frame.events[0]
         if not isinstance(header, Header) or not header.lineage:

@@ -311,13 +311,22 @@ KINDS: dict[str, type[Any]] = {
 }
 
 
-#: For each kind: (name, may it be left out, check) of its fields.
-_SHAPES: dict[str, tuple[tuple[str, bool, Callable[[Any], bool]], ...]] = {
-    kind: tuple(
-        (f.name, f.default is not MISSING or f.default_factory is not MISSING, FITS[str(f.type)])
+#: Names of fields, and what each may hold.
+_Checks = tuple[tuple[str, Callable[[Any], bool]], ...]
+
+
+def _checks(cls: type[Any], *, optional: bool) -> _Checks:
+    """Of those fields of an event that may, or may not, be left out."""
+    return tuple(
+        (f.name, FITS[str(f.type)])
         for f in fields(cls)
+        if optional == (f.default is not MISSING or f.default_factory is not MISSING)
     )
-    for kind, cls in KINDS.items()
+
+
+#: For each kind: its class, the fields it must have, and those it may have.
+_SHAPES: dict[str, tuple[type[Any], _Checks, _Checks]] = {
+    kind: (cls, _checks(cls, optional=False), _checks(cls, optional=True)) for kind, cls in KINDS.items()
 }
 
 
@@ -358,13 +367,19 @@ def decode(document: Mapping[str, Any]) -> Event:
     shape = _SHAPES.get(kind)
     if shape is None:
         return Unknown(document)
+    cls, required, optional = shape
     values = {}
-    for name, optional, fits in shape:
-        if name in document:
-            if not fits(document[name]):
-                raise ValueError(f"event {kind!r}: {name!r} does not hold what it should")
-            values[name] = document[name]
-        elif not optional:
+    for name, fits in required:
+        if name not in document:
             raise ValueError(f"event {kind!r} has no {name!r}")
-    event: Event = KINDS[kind](**values)
+        value = values[name] = document[name]
+        if not fits(value):
+            raise ValueError(f"event {kind!r}: {name!r} does not hold what it should")
+    if len(document) > len(values) + 1:
+        for name, fits in optional:
+            if name in document:
+                value = values[name] = document[name]
+                if not fits(value):
+                    raise ValueError(f"event {kind!r}: {name!r} does not hold what it should")
+    event: Event = cls(**values)
     return event

@@ -8,15 +8,21 @@ from typing import Any
 
 
 def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return type(value) is int  # JSON makes no others, but for booleans
 
 
 def _is_array(value: object) -> bool:
-    return isinstance(value, list | tuple)
+    return isinstance(value, (list, tuple))
 
 
 def _are_strings(value: Any) -> bool:
-    return _is_array(value) and set(map(type, value)) <= {str} and "" not in value
+    if not _is_array(value):
+        return False
+    try:
+        "".join(value)  # of many ids the fastest way to see that they are text
+    except TypeError:
+        return False
+    return all(value)
 
 
 def _are_ranges(value: Any) -> bool:
@@ -26,10 +32,15 @@ def _are_ranges(value: Any) -> bool:
 
 
 def _are_runs(value: Any) -> bool:
-    return _is_array(value) and all(
-        _is_array(r) and len(r) == 2 and _is_array(r[0]) and all(map(_is_int, r[0])) and _is_int(r[1]) and r[1] > 0
-        for r in value
-    )
+    if not _is_array(value):
+        return False
+    for run in value:
+        if not _is_array(run) or len(run) != 2:
+            return False
+        numbers, count = run
+        if type(count) is not int or count < 1 or not _is_array(numbers) or not set(map(type, numbers)) <= {int}:
+            return False
+    return True
 
 
 def _are_names(value: Any) -> bool:
