@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
-from operator import lt
+from itertools import chain
 from typing import Final
 
-from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, unique
+from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, ascending, unique
 from reconciler.model.kept import Kept
 from reconciler.model.merging import merged
 
@@ -52,7 +51,7 @@ class ChunkBuilder:
         if not ids:
             return
         self.added += len(ids)
-        if not self._run and ids[0] > self._greatest and _ascending(ids):
+        if not self._run and ids[0] > self._greatest and ascending(ids):
             self._ordered.add(ids)
             self._greatest = ids[-1]
         else:
@@ -171,11 +170,6 @@ class _Range:
         for ids in self.take():
             finer.add(unique(ids))
         return finer
-
-
-def _ascending(ids: list[bytes]) -> bool:
-    """True when they are in order, each once."""
-    return all(map(lt, ids, islice(ids, 1, None)))
 
 
 def _in_order(runs: list[tuple[Chunk, ...]]) -> tuple[Chunk, ...]:

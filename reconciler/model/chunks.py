@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from operator import eq
-from typing import Final
+from operator import eq, lt
+from typing import Final, TypeVar
 
 from reconciler.model.kept import Kept
+
+Text = TypeVar("Text", str, bytes)
 
 SEPARATOR: Final = b"\xff"
 
@@ -123,17 +125,25 @@ def unique(ids: list[bytes]) -> list[bytes]:
     return list(dict.fromkeys(ids)) if any(map(eq, ids, islice(ids, 1, None))) else ids
 
 
+def ascending(ids: Sequence[Text]) -> bool:
+    """True when they are in order, each once."""
+    return all(map(lt, ids, islice(ids, 1, None)))
+
+
+def in_order(ids: Sequence[str]) -> Sequence[str]:
+    """`ids` in order, each once: themselves, if they are."""
+    return ids if ascending(ids) else list(dict.fromkeys(sorted(ids)))
+
+
 def block_of(ids: Sequence[str]) -> bytes:
-    """`ids`, in any order, as a block.
+    """`ids`, which are in order, each once, as a block.
 
     Raises:
         UnicodeEncodeError: an id holds half of a surrogate pair.
     """
-    in_order = list(dict.fromkeys(sorted(ids)))
-    block = "\0".join(in_order).encode()  # many times as fast as one by one
-    if block.count(b"\0") == len(in_order) - 1:
-        return block.replace(b"\0", SEPARATOR)
-    return SEPARATOR.join([id_.encode() for id_ in in_order])
+    if "".join(ids).isascii():
+        return "\xff".join(ids).encode("latin-1")  # many times as fast as one by one
+    return SEPARATOR.join([id_.encode() for id_ in ids])
 
 
 class ChunkWriter:

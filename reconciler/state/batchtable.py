@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import compress
 from typing import Any, Final
 
 from reconciler.model.batches import CODES, COLUMNS, NOT_ACCEPTED, STATUSES, Columns, Shape
-from reconciler.model.chunks import block_of, count_of
+from reconciler.model.chunks import block_of, in_order
 from reconciler.model.kept import Pages
 from reconciler.model.status import REJECTED, Status
 
@@ -88,12 +89,18 @@ class BatchTable(Columns):
             at: RFC 3339.
             groups: (numbers of declarations, ids in any order).
         """
-        blocks = [(numbers, block_of(ids)) for numbers, ids in groups]
-        shape = tuple((numbers, len(block)) for numbers, block in blocks)
-        before, ascending, pages = len(self.number), self._ascending, self.pages
-        place = pages.add(b"".join(block for _, block in blocks))
-        self._undo.append(lambda: self._cut(before, ascending, place))
-        self._ascending = ascending and (not before or self.number[-1] < number)
+        named, blocks, parts = 0, [], []
+        for numbers, ids in groups:
+            ordered = in_order(ids)
+            block = block_of(ordered)
+            named += len(ordered)
+            blocks.append(block)
+            parts.append((numbers, len(block)))
+        shape = tuple(parts)
+        place = self.pages.add(b"".join(blocks))
+        self._undo.append(partial(self._cut, len(self.number), self._ascending, place))
+        if self.number and self.number[-1] >= number:
+            self._ascending = False
         self.number.append(number)
         self.intent.append(intent)
         self.accepted.append(NOT_ACCEPTED)
@@ -108,7 +115,7 @@ class BatchTable(Columns):
         self.mutation_id.append(None)
         self.accepted_at.append(None)
         self.processed_at.append(None)
-        return sum(count_of(block) for _, block in blocks)
+        return named
 
     def _cut(self, rows: int, ascending: bool, place: int) -> None:
         for name in COLUMNS:
@@ -117,14 +124,23 @@ class BatchTable(Columns):
         self.pages.cut(place)
 
     def accept(self, row: int, stamp: int, at: str, mutation_id: str) -> None:
-        """The service gave a mutation id."""
-        self._set(self.accepted, row, stamp)
-        self._set(self.accepted_at, row, at)
-        self._set(self.mutation_id, row, mutation_id)
-        self._set(self.attempts, row, self.attempts[row] + 1)
-        self._set(self.settled_at, row, at)
-        if self.status[row] == _UNRESOLVED:
-            self._set(self.status, row, _ACCEPTED)
+        """The service gave a mutation id, which the batch had not."""
+        status = self.status[row]
+        self._undo.append(partial(self._take_back, row, self.settled_at[row], status))
+        self.accepted[row] = stamp
+        self.accepted_at[row] = at
+        self.mutation_id[row] = mutation_id
+        self.attempts[row] += 1
+        self.settled_at[row] = at
+        if status == _UNRESOLVED:
+            self.status[row] = _ACCEPTED
+
+    def _take_back(self, row: int, settled_at: str, status: int) -> None:
+        self.accepted[row] = NOT_ACCEPTED
+        self.accepted_at[row] = self.mutation_id[row] = None
+        self.attempts[row] -= 1
+        self.settled_at[row] = settled_at
+        self.status[row] = status
 
     def fail(self, row: int, requests: int, *, unknown: bool) -> None:
         """An attempt ended without a mutation id, after so many `requests`."""

@@ -25,7 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
+from operator import itemgetter
 from typing import Any, ClassVar, Final
 
 from reconciler.errors import StateDamaged
@@ -49,6 +51,17 @@ from reconciler.state.tables import Refused, Tables
 _LAST_BATCH: Final = 2**62
 
 
+def _requests(answer: ev.Accepted | ev.Failed) -> int:
+    """How many were made for it: none for attempt 0, a batch that was taken back before anything was sent."""
+    return min(answer.attempt, 1)
+
+
+def _contradiction(message: str) -> StateDamaged:
+    return StateDamaged(
+        message, hint="the log contradicts itself; compare it with a copy, or with a head that you remember"
+    )
+
+
 class Fold(Tables):
     """The state as far as it has been read. Not for several threads at once."""
 
@@ -63,63 +76,49 @@ class Fold(Tables):
 
     def propose(self, frame: Frame) -> None:
         """As `apply`, until it is known whether `frame` is in the log: then `commit` or `withdraw` must follow."""
-        self._before = self._top, self._frame
-        self._try(frame)
+        last = self._frame
+        if frame.position != last.position + 1 or frame.prev != last.hash:
+            raise _contradiction(f"frame {frame.position}: it does not follow the frame before it")
+        self._before = self._top, last, self._next_batch
+        self._frame = frame
+        self._made = 0
+        first, index = place(frame.position, 0), 0
+        try:
+            for index, event in enumerate(frame.events):
+                self._stamp = first + index
+                self._HANDLERS[type(event)](self, event)
+        except Refused as refusal:
+            self._roll_back()
+            named = f"event {index + 1} ({frame.events[index].kind})"
+            raise _contradiction(f"frame {frame.position}, {named}: {refusal}") from refusal
+        except BaseException:
+            self._roll_back()
+            raise
+        if self._made:
+            self._push(self._requests, (frame.at, self._made))
+        if frame.run in self._runs:
+            self._put(self._last_frames, frame.run, (frame.at, frame.position))
+        self._snapshot = None
 
     def commit(self) -> None:
         """The proposed frame is in the log."""
-        self._commit()
+        self._undo.clear()
+        self._pages.settle()
+        if len(self._requests) > 10_000:  # one frame every 30 ms for five minutes
+            del self._requests[:5_000]
 
     def withdraw(self) -> None:
         """The proposed frame is not: everything is as it was before."""
-        self._roll_back(*self._before)
-
-    def _try(self, frame: Frame) -> None:
-        before = self._top, self._frame
-        self._frame = frame
-        index = -1
-        try:
-            self._follow(frame)
-            for index, event in enumerate(frame.events):
-                self._stamp = place(frame.position, index)
-                self._HANDLERS[type(event)](self, event)
-        except Refused as refusal:
-            self._roll_back(*before)
-            event_name = f", event {index + 1} ({frame.events[index].kind})" if index >= 0 else ""
-            raise StateDamaged(
-                f"frame {frame.position}{event_name}: {refusal}",
-                hint="the log contradicts itself; compare it with a copy, or with a head that you remember",
-            ) from refusal
-        except BaseException:
-            self._roll_back(*before)
-            raise
-        self._count_requests(frame)
-        self._touch_run(frame)
-        self._top = self._top._replace(position=frame.position, head=frame.hash)
-        self._snapshot = None
-
-    def _follow(self, frame: Frame) -> None:
-        if frame.position != self._top.position + 1 or frame.prev != self._top.head:
-            raise Refused("it does not follow the frame before it")
-
-    def _count_requests(self, frame: Frame) -> None:
-        made = sum(
-            # Attempt 0 is a batch that was taken back before anything was sent.
-            min(event.attempt, 1) if isinstance(event, ev.Accepted | ev.Failed) else getattr(event, "requests", 0)
-            for event in frame.events
-        )
-        if made:
-            self._push(self._requests, (frame.at, made))
-
-    def _touch_run(self, frame: Frame) -> None:
-        if frame.run in self._runs:
-            self._put(self._last_frames, frame.run, (frame.at, frame.position))
+        self._roll_back()
 
     # What the events need to be true.
 
-    def _need_run(self) -> None:
-        if not self._top.open or self._current.run != self._top.open:
-            raise Refused(f"run {self._current.run!r} is not open")
+    def _need_run(self, requests: int = 0) -> None:
+        """The frame is of the open run, which made so many requests for the event."""
+        run = self._frame.run
+        if not run or run != self._top.open:
+            raise Refused(f"run {run!r} is not open")
+        self._made += requests
 
     def _known_target(self, number: int) -> TargetRecord:
         record = self._targets.get(number)
@@ -154,7 +153,7 @@ class Fold(Tables):
         self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns
     ) -> list[tuple[tuple[int, ...], Sequence[str]]]:
         """`ids` by their declarations."""
-        if sum(run[1] for run in runs) != len(ids):
+        if sum(map(itemgetter(1), runs)) != len(ids):
             raise Refused("its declarations do not cover its ids")
         parts: dict[tuple[int, ...], list[str]] = {}
         start = 0
@@ -170,7 +169,7 @@ class Fold(Tables):
     # The events.
 
     def _header(self, event: ev.Header) -> None:
-        if self._top.position or self._top.lineage:
+        if self._frame.position > 1 or self._top.lineage:
             raise Refused("a second header")
         self._top = self._top._replace(lineage=event.lineage)
 
@@ -213,14 +212,14 @@ class Fold(Tables):
             sources=tuple(event.sources),
             prefixes=tuple(event.prefixes),
             limits=event.limits,
-            at=self._current.at,
+            at=self._frame.at,
             names=Names(int(event.names["count"]), str(event.names["digest"])) if event.names else None,
             held=self._held(event.target, event.held),
         )
         self._put(self._declarations, event.declaration, record)
 
     def _run_started(self, event: ev.RunStarted) -> None:
-        run = self._current.run
+        run = self._frame.run
         if self._top.open:
             raise Refused(f"run {self._top.open!r} holds the state")
         if not run or run in self._runs:
@@ -235,12 +234,12 @@ class Fold(Tables):
             pid=event.pid,
             job=event.job,
             fingerprint=event.fingerprint,
-            started=self._current.position,
-            start_head=self._current.prev,
-            started_at=self._current.at,
+            started=self._frame.position,
+            start_head=self._frame.prev,
+            started_at=self._frame.at,
             lease_seconds=event.lease,
-            last_frame_at=self._current.at,
-            last_frame=self._current.position,
+            last_frame_at=self._frame.at,
+            last_frame=self._frame.position,
         )
         self._put(self._runs, run, record)
         self._top = self._top._replace(open=run, guard=event.guard)
@@ -251,7 +250,7 @@ class Fold(Tables):
         self._top = self._top._replace(open="", guard="")
 
     def _run_finished(self, event: ev.RunFinished) -> None:
-        self._need_run()
+        self._need_run(event.requests)
         self._close(event.outcome)
 
     def _run_fenced(self, event: ev.RunFenced) -> None:
@@ -266,43 +265,44 @@ class Fold(Tables):
             raise Refused(f"batch number {event.batch} is used already, or is none")
         groups = self._grouped(event.target, event.ids, event.declarations)
         table = self._ledgers[event.target].batches
-        named = table.add(event.batch, self._current.run, self._stamp, self._current.at, groups)
+        named = table.add(event.batch, self._frame.run, self._stamp, self._frame.at, groups)
         several = len(groups) > 1 and len(set(event.ids)) != len(event.ids)
         if not event.ids or named != len(event.ids) or several:
             raise Refused(f"batch {event.batch} names no id, or one twice")
-        self._put(self._batches, event.batch, table)
-        self._top = self._top._replace(next_batch=max(self._top.next_batch, event.batch + 1))
+        self._batches[event.batch] = table
+        self._undo.append(partial(self._batches.pop, event.batch))
+        if event.batch >= self._next_batch:
+            self._next_batch = event.batch + 1
 
     def _accepted(self, event: ev.Accepted) -> None:
-        self._need_run()
+        self._need_run(_requests(event))
         table, row = self._unanswered(event.batch)
         if not event.mutation_id:
             raise Refused(f"batch {event.batch} is accepted without a mutation id")
-        table.accept(row, self._stamp, self._current.at, event.mutation_id)
+        table.accept(row, self._stamp, self._frame.at, event.mutation_id)
 
     def _failed(self, event: ev.Failed) -> None:
-        self._need_run()
+        self._need_run(_requests(event))
         table, row = self._unanswered(event.batch)
         if event.outcome not in ("rejected", "unknown"):
             raise Refused(f"an attempt cannot end {event.outcome!r}")
-        # Attempt 0 is a batch that was taken back: no request was made for it.
-        table.fail(row, min(event.attempt, 1), unknown=event.outcome == "unknown")
+        table.fail(row, _requests(event), unknown=event.outcome == "unknown")
         if event.final and not table.unknown[row]:
-            table.reject(row, self._current.at)
+            table.reject(row, self._frame.at)
             shadow = Shadow(table.intent[row], self._stamp, table.record(row).ids)
             self._push(self._ledgers[table.target].shadows, shadow)
 
     def _processed(self, event: ev.Processed) -> None:
-        self._need_run()
+        self._need_run(event.requests)
         self._settle(event.target, event.batches, (), Status.PROCESSED)
 
     def _verified(self, event: ev.Verified) -> None:
-        self._need_run()
+        self._need_run(event.requests)
         self._settle(event.target, event.batches, event.except_ids, Status.VERIFIED)
         self._note(event.target, event.ids, event.declarations, Status.VERIFIED)
 
     def _reappeared(self, event: ev.Reappeared) -> None:
-        self._need_run()
+        self._need_run(event.requests)
         self._note(event.target, event.ids, event.declarations, Status.REAPPEARED)
 
     def _released(self, event: ev.Released) -> None:
@@ -315,7 +315,7 @@ class Fold(Tables):
                 for _, block in self._ledgers[event.target].batches.blocks(row):
                     whole.extend_block(block)
         named = (whole.build() - IdSet.of(event.except_ids)) | IdSet.of(event.ids)
-        self._push(self._ledgers[event.target].releases, (self._current.at, named))
+        self._push(self._ledgers[event.target].releases, (self._frame.at, named))
 
     def _note(self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns, status: Status) -> None:
         self._known_target(target)
@@ -335,15 +335,15 @@ class Fold(Tables):
                 raise Refused(f"batch {refused} was never accepted")
         if except_ids:
             self._put(ledger.excepted, self._stamp, IdSet.of(except_ids))
-        got = [each for span in spans for each in ledger.batches.settle(span, status, self._current.at)]
+        got = [each for span in spans for each in ledger.batches.settle(span, status, self._frame.at)]
         if got:
             self._push(ledger.changes, Change(self._stamp, status, tuple(got)))
 
     def _moved(self, event: ev.Moved) -> None:
         self._top = self._top._replace(moved_to=event.to)
 
-    def _of_run(self, _event: ev.Event) -> None:
-        self._need_run()
+    def _lease_renewed(self, event: ev.LeaseRenewed) -> None:
+        self._need_run(event.requests)
 
     def _limits_ignored(self, event: ev.LimitsIgnored) -> None:
         self._need_run()
@@ -366,7 +366,7 @@ class Fold(Tables):
         ev.Verified: _verified,
         ev.Reappeared: _reappeared,
         ev.Released: _released,
-        ev.LeaseRenewed: _of_run,
+        ev.LeaseRenewed: _lease_renewed,
         ev.LimitsIgnored: _limits_ignored,
         ev.Recovered: lambda _fold, _event: None,
         ev.Moved: _moved,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from reconciler.clock import parse_timestamp
 from reconciler.model.batches import Batches, Shape
@@ -40,13 +40,14 @@ class Top(NamedTuple):
     """What there is one of."""
 
     lineage: str = ""
-    position: int = 0
-    head: str = GENESIS
     origin: str | None = None
     open: str = ""
     guard: str = ""
     moved_to: str | None = None
-    next_batch: int = 1
+
+
+#: Stands before the first frame.
+_START: Final = Frame(0, "", "", "", "", (), GENESIS, b"")
 
 
 class Tables:
@@ -70,9 +71,11 @@ class Tables:
         self._dirty: set[int] = set()
         self._folded: dict[int, TargetRecord] = {}
         self._snapshot: Projection | None = None
-        self._frame: Frame | None = None
-        self._before: tuple[Top, Frame | None] = (self._top, None)
+        self._frame = _START  # the last one, or the one that is being folded
+        self._next_batch = 1
+        self._before = self._top, self._frame, self._next_batch
         self._stamp = 0
+        self._made = 0  # requests, as the frame that is being folded counts them
 
     # What is asked often and costs nothing; `snapshot` has the rest.
 
@@ -84,12 +87,12 @@ class Tables:
     @property
     def position(self) -> int:
         """Of the last frame; 0 when there is none."""
-        return self._top.position
+        return self._frame.position
 
     @property
     def head(self) -> str:
         """Hash of the last frame; 64 zeros when there is none."""
-        return self._top.head
+        return self._frame.hash
 
     @property
     def origin(self) -> str | None:
@@ -104,7 +107,7 @@ class Tables:
     @property
     def next_batch(self) -> int:
         """The next free number for a batch."""
-        return self._top.next_batch
+        return self._next_batch
 
     @property
     def unknown_kinds(self) -> tuple[str, ...]:
@@ -148,22 +151,22 @@ class Tables:
             top = self._top
             self._snapshot = Projection(
                 lineage=top.lineage,
-                position=top.position,
-                head=top.head,
+                position=self.position,
+                head=self.head,
                 origin=top.origin,
                 targets={number: self._folded[number] for number in self._targets},
                 declarations=dict(self._declarations),
                 runs=tuple(map(self._run, self._runs)),
                 unknown_kinds=tuple(self._unknown),
                 moved_to=top.moved_to,
-                next_batch=top.next_batch,
+                next_batch=self._next_batch,
                 requests=tuple(self._recent_requests()),
                 limits_ignored=tuple(self._ignored),
             )
         return self._snapshot
 
     def _recent_requests(self) -> Iterator[tuple[str, int]]:
-        if self._requests and self._frame is not None:
+        if self._requests:
             since = parse_timestamp(self._frame.at) - timedelta(seconds=BUDGET_WINDOW)
             yield from (each for each in self._requests if parse_timestamp(each[0]) >= since)
 
@@ -194,15 +197,8 @@ class Tables:
 
     # Changes that can be taken back.
 
-    @property
-    def _current(self) -> Frame:
-        """The frame that is being folded."""
-        if self._frame is None:
-            raise AssertionError("no frame is being folded")
-        return self._frame
-
     def _remember_ignored(self, who: str, why: str, limits: Sequence[str]) -> None:
-        frame = self._current
+        frame = self._frame
         self._push(self._ignored, IgnoredLimits(frame.run, frame.at, who, why, tuple(limits)))
 
     def _put(self, mapping: dict[K, V], key: K, value: V) -> None:
@@ -217,14 +213,9 @@ class Tables:
         values.append(value)
         self._undo.append(values.pop)
 
-    def _commit(self) -> None:
-        self._undo.clear()
-        self._pages.settle()
-        if len(self._requests) > 10_000:  # one frame every 30 ms for five minutes
-            del self._requests[:5_000]
-
-    def _roll_back(self, top: Top, frame: Frame | None) -> None:
+    def _roll_back(self) -> None:
         for step in reversed(self._undo):
             step()
         self._undo.clear()
-        self._top, self._frame, self._snapshot = top, frame, None
+        self._top, self._frame, self._next_batch = self._before
+        self._snapshot = None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.model import chunks, layers
 from reconciler.model.batches import BatchRecord, own_ids
-from reconciler.model.chunks import block_of
+from reconciler.model.chunks import block_of, in_order
 from reconciler.model.idset import IdSet
 from reconciler.model.layers import last_named, named_twice
 from reconciler.model.status import REJECTED, Status
@@ -49,7 +49,7 @@ def test_every_id_belongs_to_the_key_that_named_it_last(blocks):
     expected: dict[str, str] = {}
     for key, each in blocks:
         expected.update(dict.fromkeys(each, key))
-    found = last_named((key, block_of(list(each))) for key, each in blocks)
+    found = last_named((key, block_of(in_order(list(each)))) for key, each in blocks)
     assert {id_: key for key, held in found.items() for id_ in held} == expected
     assert sum(map(len, found.values())) == len(expected)
     assert all(list(held) == sorted(held) for held in found.values())
@@ -59,7 +59,7 @@ def test_every_id_belongs_to_the_key_that_named_it_last(blocks):
 @few
 def test_ids_named_twice_are_those_in_more_than_one_block(blocks):
     counted = Counter(id_ for _, each in blocks for id_ in each)
-    found = named_twice(block_of(list(each)) for _, each in blocks)
+    found = named_twice(block_of(in_order(list(each))) for _, each in blocks)
     assert list(found) == sorted(id_ for id_, count in counted.items() if count > 1)
 
 
