@@ -154,26 +154,29 @@ class Pages:
         self.size = 0
         self._starts: list[int] = []
         self._pages: list[Kept] = []
-        self._page = bytearray()
+        self._page = bytearray()  # it is filled again and again: growing costs more than filling
+        self._filled = 0
         self._read: tuple[int, bytes] = (-1, b"")  # the page read last: what is next is most often in it
         for page in settled:
             self._settle(page)
 
     def add(self, block: bytes) -> int:
         """Add `block`: its place."""
-        place = self.size + len(self._page)
-        self._page += block
-        return place
+        start = self._filled
+        self._filled = start + len(block)
+        self._page[start : self._filled] = block
+        return self.size + start
 
     def cut(self, place: int) -> None:
         """Take back what was added from `place` on, if it was not settled."""
-        del self._page[place - self.size :]
+        if place >= self.size:
+            self._filled = place - self.size
 
     def settle(self, *, all_of_it: bool = False) -> None:
         """What was added stays, once it fills a page, or whatever there is."""
-        if len(self._page) >= (1 if all_of_it else PAGE_BYTES):
-            self._settle(Kept(bytes(self._page)))
-            self._page = bytearray()
+        if self._filled >= (1 if all_of_it else PAGE_BYTES):
+            self._settle(Kept(bytes(memoryview(self._page)[: self._filled])))
+            self._filled = 0
 
     def _settle(self, page: Kept) -> None:
         self._starts.append(self.size)
