@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from reconciler.model.kept import Kept
 
-Text = TypeVar("Text", str, bytes)
+T = TypeVar("T", str, bytes)
 
 SEPARATOR: Final = b"\xff"
 
@@ -125,7 +125,7 @@ def unique(ids: list[bytes]) -> list[bytes]:
     return list(dict.fromkeys(ids)) if any(map(eq, ids, islice(ids, 1, None))) else ids
 
 
-def ascending(ids: Sequence[Text]) -> bool:
+def ascending(ids: Sequence[T]) -> bool:
     """True when they are in order, each once."""
     return all(map(lt, ids, islice(ids, 1, None)))
 

@@ -125,20 +125,20 @@ class BatchTable(Columns):
 
     def accept(self, row: int, stamp: int, at: str, mutation_id: str) -> None:
         """The service gave a mutation id, which the batch had not."""
-        status = self.status[row]
-        self._undo.append(partial(self._take_back, row, self.settled_at[row], status))
+        attempts, status = self.attempts[row], self.status[row]
+        self._undo.append(partial(self._take_back, row, attempts, self.settled_at[row], status))
         self.accepted[row] = stamp
         self.accepted_at[row] = at
         self.mutation_id[row] = mutation_id
-        self.attempts[row] += 1
+        self.attempts[row] = attempts + 1
         self.settled_at[row] = at
         if status == _UNRESOLVED:
             self.status[row] = _ACCEPTED
 
-    def _take_back(self, row: int, settled_at: str, status: int) -> None:
+    def _take_back(self, row: int, attempts: int, settled_at: str, status: int) -> None:
         self.accepted[row] = NOT_ACCEPTED
         self.accepted_at[row] = self.mutation_id[row] = None
-        self.attempts[row] -= 1
+        self.attempts[row] = attempts
         self.settled_at[row] = settled_at
         self.status[row] = status
 

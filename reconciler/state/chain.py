@@ -51,7 +51,8 @@ class Chain:
             raise StateDamaged(f"frame {due} is missing: frame {frame.position} stands in its place", hint=_HINT)
         if frame.prev != self.head:
             raise StateDamaged(f"frame {due} does not follow the frame before it: the chain is broken", hint=_HINT)
-        self._check_header(frame)
+        if due == 1 or Header in map(type, frame.events):
+            self._check_header(frame)
         return frame
 
     def advance(self, frame: Frame) -> None:
@@ -61,11 +62,9 @@ class Chain:
         self.position, self.head = frame.position, frame.hash
 
     def _check_header(self, frame: Frame) -> None:
-        headers = list(map(type, frame.events)).count(Header)
+        headers = sum(isinstance(event, Header) for event in frame.events)
         if headers != (frame.position == 1):
             raise StateDamaged(f"frame {frame.position} has {headers} headers", hint=_HINT)
-        if not headers:
-            return
         header = frame.events[0]
         if not isinstance(header, Header) or not header.lineage:
             raise StateDamaged("frame 1 does not begin with a header that names a lineage", hint=_HINT)

@@ -51,6 +51,10 @@ from reconciler.state.tables import Refused, Tables
 _LAST_BATCH: Final = 2**62
 
 
+#: How many ids of an event a run of declarations is for.
+_count = itemgetter(1)
+
+
 def _requests(answer: ev.Accepted | ev.Failed) -> int:
     """How many were made for it: none for attempt 0, a batch that was taken back before anything was sent."""
     return min(answer.attempt, 1)
@@ -77,9 +81,9 @@ class Fold(Tables):
     def propose(self, frame: Frame) -> None:
         """As `apply`, until it is known whether `frame` is in the log: then `commit` or `withdraw` must follow."""
         last = self._frame
+        self._before = self._top, last, self._next_batch
         if frame.position != last.position + 1 or frame.prev != last.hash:
             raise _contradiction(f"frame {frame.position}: it does not follow the frame before it")
-        self._before = self._top, last, self._next_batch
         self._frame = frame
         self._made = 0
         first, index = place(frame.position, 0), 0
@@ -153,7 +157,7 @@ class Fold(Tables):
         self, target: int, ids: Sequence[str], runs: ev.DeclarationRuns
     ) -> list[tuple[tuple[int, ...], Sequence[str]]]:
         """`ids` by their declarations."""
-        if sum(map(itemgetter(1), runs)) != len(ids):
+        if sum(map(_count, runs)) != len(ids):
             raise Refused("its declarations do not cover its ids")
         parts: dict[tuple[int, ...], list[str]] = {}
         start = 0
@@ -162,6 +166,8 @@ class Fold(Tables):
                 record = self._declarations.get(number)
                 if record is None or record.target != target:
                     raise Refused(f"declaration {number} of target {target} is not known")
+            if count == len(ids):  # most often
+                return [(tuple(numbers), ids)]
             parts.setdefault(tuple(numbers), []).extend(ids[start : start + count])
             start += count
         return list(parts.items())
@@ -269,8 +275,8 @@ class Fold(Tables):
         several = len(groups) > 1 and len(set(event.ids)) != len(event.ids)
         if not event.ids or named != len(event.ids) or several:
             raise Refused(f"batch {event.batch} names no id, or one twice")
+        self._undo.append(partial(self._batches.pop, event.batch, None))
         self._batches[event.batch] = table
-        self._undo.append(partial(self._batches.pop, event.batch))
         if event.batch >= self._next_batch:
             self._next_batch = event.batch + 1
 

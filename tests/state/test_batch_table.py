@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.model.kept import Pages
 from reconciler.state import events as ev
+from reconciler.state.batchtable import BatchTable
 
 RUN = "r1"
 
@@ -39,6 +41,36 @@ def test_a_span_with_a_gap_is_damage(log):
     for span in ([1, 3], [2, 4], [3, 3], [4, 5], [0 + 1, 10**30]):
         log.refuse(RUN, ev.Processed(1, [span], "p"))
     log.add(RUN, ev.Processed(1, [[1, 2], [4, 4]], "p"))
+
+
+class Interrupted(list):
+    """A column during whose change somebody presses Ctrl-C."""
+
+    pressed = True
+
+    def __setitem__(self, row, value):
+        super().__setitem__(row, value)
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("column", ["accepted_at", "mutation_id", "settled_at"])
+def test_an_acceptance_that_was_interrupted_is_taken_back_as_far_as_it_came(column):
+    undo = []
+    table = BatchTable(1, Pages(), {}, undo)
+    table.add(1, RUN, 1, "then", [((1,), ["a", "b"])])
+    table.fail(0, 1, unknown=True)
+    before = table.record(0)
+    undo.clear()
+    setattr(table, column, Interrupted(getattr(table, column)))
+    with pytest.raises(KeyboardInterrupt):
+        table.accept(0, 2, "now", "m")
+    getattr(table, column).pressed = False
+    for step in reversed(undo):
+        step()
+    assert table.record(0) == before
+    table.accept(0, 2, "now", "m")
+    assert (table.record(0).status, table.record(0).attempts, table.record(0).mutation_id) == ("accepted", 2, "m")
 
 
 @pytest.mark.parametrize("number", [2**63, 10**30])
