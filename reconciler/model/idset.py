@@ -18,8 +18,8 @@ from itertools import chain, islice, pairwise
 from operator import attrgetter
 
 from reconciler.model.building import LARGE, ChunkBuilder
-from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, Piece, joined, lower_bound, split, unique
-from reconciler.model.merging import beside, looked_up, merged, overlapping, shared
+from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, Piece, joined, lower_bound, unique
+from reconciler.model.merging import beside, looked_up, merged, overlapping, shared, told_apart
 
 #: Runs that are merged at once; more are first put together.
 _RUNS = 64
@@ -163,11 +163,10 @@ class IdSet:
             elif (here := joined(left)) == (there := joined(right)):
                 both.add(left)
             else:
-                ids, other_ids = split(here), set(split(there))
-                own_ids = set(ids)
-                mine.add(sorted(own_ids - other_ids))
-                both.add(list(filter(other_ids.__contains__, ids)))
-                others.add(sorted(other_ids - own_ids))
+                alone, common, added = told_apart(here, there)
+                mine.add(alone)
+                both.add(common)
+                others.add(added)
         return tuple(map(IdSet.of_chunks, (mine.done(), both.done(), others.done())))  # type: ignore[return-value]
 
     def isdisjoint(self, other: IdSet) -> bool:

@@ -28,6 +28,15 @@ LOOK_UP = 150
 #: From so many times the ids on, the other side is gone through chunk by chunk.
 _MANY = 4
 
+#: Two blocks are gone through difference by difference as long as there is at most one in so many bytes.
+_SPARSE = 1024
+
+#: Bytes of two blocks that are compared at first; stretches that are equal are searched in steps that double.
+_LEAP = 256
+
+#: Below so many bytes ids are compared one by one.
+_STEP = 64
+
 _first, _last = attrgetter("first"), attrgetter("last")
 
 
@@ -140,3 +149,55 @@ def shared(run: Sequence[Chunk], chunk: Chunk) -> set[bytes] | None:
     if block == chunk.block():
         return None
     return set(block.split(SEPARATOR)) if block else set()
+
+
+def told_apart(here: bytes, there: bytes) -> tuple[list[bytes], bytes, list[bytes]]:
+    """Of two blocks: the ids in `here` alone, those in both as a block, and those in `there` alone.
+
+    Where they differ little, most of them is passed over in stretches that are equal. Where they do not, what is
+    left is taken apart.
+    """
+    one, other = here + SEPARATOR, there + SEPARATOR  # so that each id ends with one
+    alone: list[bytes] = []
+    common: list[bytes] = []
+    added: list[bytes] = []
+    begin = left = right = 0  # the stretch of `one` that is common, and how far both are read
+    for _ in range(len(one) // _SPARSE):
+        same = one.rfind(SEPARATOR, left, left + _equal(one, left, other, right)) + 1
+        if same:
+            left, right = same, right + same - left
+        while left < len(one) and right < len(other):
+            mine, yours = one[left : one.index(SEPARATOR, left)], other[right : other.index(SEPARATOR, right)]
+            if mine != yours:
+                break
+            left, right = left + len(mine) + 1, right + len(yours) + 1
+        else:
+            break
+        if mine < yours:
+            alone.append(mine)
+            common.append(one[begin:left])
+            begin = left = left + len(mine) + 1
+        else:
+            added.append(yours)
+            right += len(yours) + 1
+    common.append(one[begin:left])
+    ids, others = one[left:].split(SEPARATOR)[:-1], set(other[right:].split(SEPARATOR)[:-1])
+    found = list(filter(others.__contains__, ids))
+    if len(found) < len(ids):
+        alone += [raw for raw in ids if raw not in others]
+    if len(found) < len(others):
+        added += sorted(others.difference(found))
+    common.append(SEPARATOR.join([*found, b""]))
+    return alone, b"".join(common)[:-1], added
+
+
+def _equal(one: bytes, left: int, other: bytes, right: int) -> int:
+    """How many bytes are the same from these places on; a few less, or what is left of both and more."""
+    begin, size = left, _LEAP
+    while one[left : left + size] == other[right : right + size] and left < len(one):
+        left, right, size = left + size, right + size, size * 2
+    while size > _STEP:
+        size //= 2
+        if one[left : left + size] == other[right : right + size]:
+            left, right = left + size, right + size
+    return left - begin

@@ -42,6 +42,35 @@ def cut_otherwise(ids: IdSet, size: int, *, known: bool) -> IdSet:
     return IdSet.of_chunks(made, ids.digest() if known else "")
 
 
+@given(
+    st.integers(1, 400).flatmap(
+        lambda size: st.tuples(
+            st.just(size),
+            st.lists(st.tuples(st.integers(0, size), st.sampled_from(["", "x", "xx" * 20])), max_size=60),
+        )
+    ),
+    st.sampled_from([1, 16, 1024]),
+)
+@few
+def test_two_blocks_that_differ_here_and_there_are_told_apart_as_sets_are(drawn, sparse):
+    """Stretches that are equal are leapt over, in steps that must end at ids and never pass one."""
+    size, changes = drawn
+    here = [f"{number:03}-vector" for number in range(size)]
+    there = set(here)
+    for number, ending in changes:  # removed, replaced by a longer one, or by a much longer one
+        there.discard(f"{number:03}-vector")
+        there |= {f"{number:03}-vector{ending}"} if ending else set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merging, "_SPARSE", sparse)
+        for one, other in ((set(here), there), (there, set(here))):
+            if one and other:
+                blocks = [b"\xff".join(sorted(each.encode() for each in ids)) for ids in (one, other)]
+                alone, common, added = merging.told_apart(*blocks)
+                assert [raw.decode() for raw in alone] == sorted(one - other)
+                assert common == b"\xff".join(sorted(each.encode() for each in one & other))
+                assert [raw.decode() for raw in added] == sorted(other - one)
+
+
 @given(id_sets, id_sets, st.integers(1, 5), st.booleans())
 @few
 def test_sets_compared_in_one_pass_are_what_python_says(left, right, size, known):
