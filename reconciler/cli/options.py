@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -94,7 +95,8 @@ def context_of(*, state: str | None = None, config: str | None = None, base_url:
         os.getcwd()  # noqa: PTH109 - what is asked for is the error
     except FileNotFoundError:
         raise UsageError("the working folder does not exist any more", hint="Change to another one.") from None
-    context = open_context(state=state, config=config, base_url=base_url)
+    # This process is the command's own, and nothing else goes on in it.
+    context = replace(open_context(state=state, config=config, base_url=base_url), processes=True)
     if context.state_url.lower().startswith("memory:"):
         raise UsageError(
             "a state in memory ends with the command: nothing would show what was deleted",

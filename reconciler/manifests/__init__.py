@@ -5,7 +5,7 @@ Importing this costs little: the YAML parser and the schema checker are imported
 """
 
 from reconciler.manifests.config import Config, load_config
-from reconciler.manifests.loader import load
+from reconciler.manifests.loader import load, read_ahead
 from reconciler.manifests.positions import locate
 
-__all__ = ["Config", "load", "load_config", "locate"]
+__all__ = ["Config", "load", "load_config", "locate", "read_ahead"]

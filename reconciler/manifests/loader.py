@@ -6,6 +6,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ from reconciler.model.target import Target
 
 if TYPE_CHECKING:
     from reconciler.manifests.entries import Entry, Manifest, Reader
+
+#: Bytes of manifests that two processes parse in a moment.
+_LONG = 1_048_576
 
 _NO_ACCOUNTS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -87,6 +91,30 @@ def load(
         scope=tuple(dict.fromkeys(shown(path, root) for path in asked)),
         diagnostics=tuple(sorted(dict.fromkeys(diagnostics), key=lambda d: d.sort_key)),
     )
+
+
+def read_ahead(paths: Sequence[str], root: Path, config: Config, cache: Cache) -> None:
+    """Read the id files that manifests name, so that `cache` has their ids when `load` asks for them.
+
+    Whatever is wrong is left to `load`. So are long manifests: they have ids in themselves, and the cache does not
+    keep those.
+
+    Args:
+        paths, root, config, cache: see `load`.
+    """
+    from reconciler.manifests.entries import Reader  # noqa: PLC0415 - as above
+    from reconciler.manifests.soundness import Soundness  # noqa: PLC0415
+
+    found, for_keeps = _discover(tuple(paths) or config.manifests, config, root)
+    files = found.files | for_keeps.files
+    if sum(path.stat().st_size for path, _ in files.values()) > _LONG:
+        return
+    reader = Reader(root, [], cache, Soundness(cache))
+    for path, name in files.values():
+        manifest = reader.manifest(path, name)
+        if manifest is not None:
+            for _ in chain(reader.absent(manifest), reader.keeps(manifest)):
+                pass
 
 
 def _discover(asked: Sequence[str], config: Config, root: Path) -> tuple[Found, Found]:

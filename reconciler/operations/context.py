@@ -44,6 +44,7 @@ class Context:
         diagnostics: warnings about the configuration.
         state_root: what a relative path in `state_url` starts from; None = `root`.
         cache: what was derived from large files and logs before.
+        processes: a second process may be forked to read large files, where that is safe.
     """
 
     root: Path
@@ -57,6 +58,7 @@ class Context:
     diagnostics: tuple[Diagnostic, ...] = ()
     state_root: Path | None = None
     cache: Cache = NO_CACHE
+    processes: bool = False
 
     @property
     def origin(self) -> str:

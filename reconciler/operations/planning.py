@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from reconciler.manifests import read_ahead
 from reconciler.model.desired import Desired
 from reconciler.model.diagnostic import Diagnostic, Severity, note, warning
 from reconciler.model.observation import Observation, Presence
 from reconciler.model.plan import IndexPlan, Plan
 from reconciler.model.target import Target
 from reconciler.model.tombstones import Projection
+from reconciler.operations.beside import Beside
 from reconciler.operations.context import Context, load
 from reconciler.operations.recording import unrecorded
 from reconciler.planner import make_plan
@@ -50,15 +52,19 @@ class Planned:
         return tuple(sorted(found))
 
 
-def read_state(context: Context) -> Projection:
+def read_state(context: Context, meanwhile: Callable[[], object] | None = None) -> Projection:
     """The state, folded; an empty projection when there is none. Takes no lock.
+
+    Args:
+        context: see Context.
+        meanwhile: see `read_projection`.
 
     Raises:
         StateError: it cannot be read, or does not verify.
     """
     store = context.store()
     try:
-        return read_projection(store, context.clock, context.cache)
+        return read_projection(store, context.clock, context.cache, meanwhile)
     finally:
         store.close()
 
@@ -87,7 +93,8 @@ def plan(
         StateError: the state cannot be read.
         ServiceError: the live indexes cannot be read.
     """
-    projection = read_state(context)
+    with Beside(context, partial(read_ahead, paths, context.root, context.config, context.cache)) as files:
+        projection = read_state(context, meanwhile=files.begin)
     desired = load(context, paths, projection=projection, conflicts=Severity.REFUSAL)
     observation = observe(context, desired, projection, only=only, made=made) if refresh else None
     planned = replan(context, desired, projection, observation, paths=tuple(paths), only=only)

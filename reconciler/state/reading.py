@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from reconciler.cache import Cache
 from reconciler.clock import Clock
@@ -13,11 +14,22 @@ from reconciler.state.frames import hash_of
 from reconciler.state.journal import Journal
 from reconciler.state.stores.interface import Store
 
+#: Bytes of a log from which on parsing it takes as long as starting a process does several times over.
+_LARGE: Final = 4 * 1_048_576
 
-def read_projection(store: Store, clock: Clock, cache: Cache) -> Projection:
+
+def read_projection(
+    store: Store, clock: Clock, cache: Cache, meanwhile: Callable[[], object] | None = None
+) -> Projection:
     """What the log in `store` adds up to; empty when there is none. Takes no lock.
 
     The chain is verified from its first byte. With a snapshot of just this log its frames are hashed, not parsed.
+
+    Args:
+        store: has the log.
+        clock: see Journal.
+        cache: may have a snapshot, and gets one.
+        meanwhile: called before a large log is parsed: to begin what can be done beside that.
 
     Raises:
         StateDamaged, StateTooNew, StoreUnavailable, StateError: as `Journal.load`.
@@ -26,6 +38,8 @@ def read_projection(store: Store, clock: Clock, cache: Cache) -> Projection:
     kept = _kept(store, cache) if store.local else None
     if kept is not None:
         return kept
+    if meanwhile is not None and store.size() >= _LARGE:
+        meanwhile()
     journal = Journal(store, clock)
     projection = journal.load()
     keep_projection(journal, cache)

@@ -115,6 +115,13 @@ class FileStore(Store):
             raise
         return handle
 
+    def size(self) -> int:
+        """See Store."""
+        try:
+            return self._calls.lstat(self.path).st_size
+        except OSError:
+            return 0
+
     def _lines(self, handle: int, after: int) -> Iterator[bytes]:
         mark = self._mark if self._mark.position <= after else _Mark()
         offset, rest = mark.end, b""

@@ -80,6 +80,10 @@ class Store(ABC):
             StateError: what is there is not a log at all.
         """
 
+    def size(self) -> int:
+        """Bytes of the log now, where it costs nothing to know them; else 0."""
+        return 0
+
     @abstractmethod
     def append(self, line: bytes, position: int) -> AppendOutcome:
         """Make `line` (with its LF) durable at `position` if that is the next free one; 1 creates the log.

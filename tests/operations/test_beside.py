@@ -1,0 +1,171 @@
+"""The second process of a plan fills the cache, and nothing else depends on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from reconciler.operations.context import open_context
+from reconciler.state.events import Header
+from reconciler.state.frames import GENESIS, seal
+
+IDS = [f"id-{number * 7919 % 1000:04}" for number in range(1000)]
+
+#: Small files count as large here, so that a second process is worth it.
+BEGIN = """
+import json, os, sys, threading
+from dataclasses import replace
+from reconciler.operations.context import open_context
+from reconciler.state.events import Header
+from reconciler.state.frames import GENESIS, seal
+from reconciler.operations import beside, planning
+from reconciler.operations.context import open_context
+from reconciler.state import reading
+
+reading._LARGE = 1
+forks = []
+fork = os.fork
+os.fork = lambda: forks.append(None) or fork()
+context = open_context(base_url="http://127.0.0.1:9/client/v4")
+context = replace(context, processes=True, cache=replace(context.cache, least=1))
+os.sched_getaffinity = lambda _: {0, 1}
+"""
+
+END = """
+try:
+    os.waitpid(-1, os.WNOHANG)
+    left = True
+except ChildProcessError:
+    left = False
+print(json.dumps({"forks": len(forks), "left": left, **said}))
+"""
+
+PLAN = """
+planned = planning.plan(context)
+said = {"fingerprint": planned.plan.fingerprint, "codes": [each.code for each in planned.plan.diagnostics]}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests" / "a.yaml").write_text(
+        "version: 1\naccount_id: 023e105f4ecef8ad9ca31a8372d0c353\n"
+        "absent:\n  - {index: docs, reason: r, ids_from: [{path: ids.txt}]}\n"
+    )
+    (tmp_path / "manifests" / "ids.txt").write_text("\n".join(IDS))
+    line = seal(1, GENESIS, "n", "2026-11-22T12:00:01.000Z", "", [Header("a" * 32)]).line
+    (tmp_path / "reconciler.state.jsonl").write_bytes(line)
+    return tmp_path
+
+
+def run(project, code, *, cache="cache", printed=()):
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("CLOUDFLARE")},
+        "RECONCILER_CACHE": cache if cache == "off" else str(project / cache),
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", BEGIN + textwrap.dedent(code) + END],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, said = done.stdout.splitlines()
+    assert lines == list(printed)
+    return json.loads(said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems get no second process")
+class TestOnLinux:
+    def test_a_plan_is_the_same_with_a_second_process_as_without(self, project):
+        beside = run(project, PLAN)
+        alone = run(project, PLAN, cache="off")
+        assert (beside["forks"], beside["left"]) == (1, False)
+        assert alone["forks"] == 0
+        assert beside["fingerprint"] == alone["fingerprint"]
+        assert beside["codes"] == alone["codes"]
+
+    def test_it_leaves_the_ids_in_the_cache_before_this_process_asks_for_them(self, project):
+        said = run(
+            project,
+            """
+            from reconciler.manifests import idfiles
+            parsed = idfiles._parsed
+            here = []
+            idfiles._parsed = lambda *each: here.append(os.getpid()) or parsed(*each)
+            planned = planning.plan(context)
+            said = {"parsed": len(here), "ids": planned.plan.summary.delete}
+            """,
+        )
+        assert said == {"forks": 1, "left": False, "parsed": 0, "ids": 1000}
+
+    def test_what_it_cannot_read_this_process_reports(self, project):
+        (project / "manifests" / "ids.txt").write_bytes(b"ok\n\xff\n")
+        assert run(project, PLAN)["codes"] == run(project, PLAN, cache="off")["codes"]
+        (project / "manifests" / "a.yaml").write_text("version: [")
+        found = run(project, PLAN, cache="another")
+        assert found["forks"] == 1
+        assert found["codes"] == run(project, PLAN, cache="off")["codes"] != []
+
+    def test_an_error_meanwhile_ends_it_and_nothing_half_written_stays(self, project):
+        said = run(
+            project,
+            """
+            import time
+            def work():
+                def write(writer):
+                    os.write(ready[1], b"x")
+                    time.sleep(60)
+                context.cache.keep("name", {}, write)
+            ready = os.pipe()
+            try:
+                with beside.Beside(context, work) as second:
+                    second.begin()
+                    os.read(ready[0], 1)
+                    raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                said = {"files": os.listdir("cache")}
+            """,
+        )
+        assert said == {"forks": 1, "left": False, "files": []}
+
+    def test_what_goes_wrong_in_it_is_not_heard_of(self, project):
+        said = run(
+            project,
+            """
+            def work():
+                sys.exit(3)
+            print("once")  # stays in a buffer that both processes have
+            with beside.Beside(context, work) as second:
+                said = {"begun": second.begin(), "again": second.begin()}
+            """,
+            printed=["once"],
+        )
+        assert said == {"forks": 1, "left": False, "begun": True, "again": False}
+
+    @pytest.mark.parametrize(
+        "why",
+        [
+            "context = replace(context, processes=False)",
+            "os.sched_getaffinity = lambda _: {0}",
+            "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+            "os.fork = lambda: [].pop()",
+            "reading._LARGE = 1 << 20",
+        ],
+    )
+    def test_there_is_none_where_it_would_be_unsafe_useless_or_is_not_to_be_had(self, project, why):
+        why = why.replace("[].pop()", "exec('raise OSError')")
+        assert run(project, why + "\n" + PLAN)["forks"] == 0
+
+
+def test_the_library_starts_no_process_unless_it_is_told_to(tmp_path):
+    assert open_context(tmp_path).processes is False
