@@ -6,19 +6,20 @@ A declaration is one entry of a manifest on one index (see `entries`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from reconciler.model.accounts import Accounts
 from reconciler.model.batches import own_ids
-from reconciler.model.idset import IdSet
+from reconciler.model.idset import IdSet, IdSetBuilder
 from reconciler.model.target import Target
-from reconciler.model.tombstones import REJECTED, BatchRecord, DeclarationRecord, Held, Status, TargetRecord
+from reconciler.model.tombstones import DeclarationRecord, Held, Status, TargetRecord
 from reconciler.state.entries import Entry, entries_of
 from reconciler.state.frames import Frame
-from reconciler.state.proofs import Log, Story, read, stories_of
+from reconciler.state.proofs import Log, read
 from reconciler.state.reported import BackReport, DeclarationReport, MutationReport, ProvenReport
+from reconciler.state.stories import Story, Told, told_of
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,59 @@ class _Named:
     known: bool = True
 
 
+#: What is asked of the ids of a declaration: how they were proven absent, if those released were, how they came
+#: back, and which requests named them for others.
+_ASKS = (Status.VERIFIED, Status.RELEASED, Status.REAPPEARED, "shared")
+
+
+@dataclass
+class _Found:
+    """What is found of an entry.
+
+    Attributes:
+        by_status: the ids in force that it names.
+        proven: (how, since, last) of the proofs of those that are verified, and of how many.
+        never_sent: those of them that no request named.
+        unproven: how many of the released were not found absent.
+        back: by what was told of them: those that are present again.
+        shared: by place of a batch: how many ids it named for other entries alone.
+    """
+
+    entry: Entry
+    named: _Named
+    by_status: dict[Status, IdSet]
+    proven: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    never_sent: IdSetBuilder = field(default_factory=IdSetBuilder)
+    unproven: int = 0
+    back: dict[object, tuple[Story, IdSetBuilder]] = field(default_factory=dict)
+    shared: Counter[int] = field(default_factory=Counter)
+
+    def of(self, status: Status) -> IdSet:
+        """The ids in force of this status."""
+        return self.by_status.get(status, IdSet())
+
+    def asks(self) -> tuple[IdSet, ...]:
+        """The ids of which each of `_ASKS` is asked."""
+        return self.of(Status.VERIFIED), self.named.released, self.of(Status.REAPPEARED), self.named.shared
+
+    def take(self, ask: str, told: Told) -> None:
+        """Take in what is told of some of them."""
+        proof, count = told.story.proof, len(told.ids)
+        if ask == Status.VERIFIED:
+            if proof is not None:
+                self.proven[proof.how, proof.since, proof.at] += count
+            if all(each.refused for each in told.carried):
+                self.never_sent.extend_raw(list(told.ids))
+        elif ask == Status.RELEASED:
+            self.unproven += 0 if _absent(told.story) else count
+        elif ask == Status.REAPPEARED:
+            self.back.setdefault(_key(told.story), (told.story, IdSetBuilder()))[1].extend_raw(list(told.ids))
+        else:
+            for each in told.carried:
+                if self.entry.numbers.isdisjoint(each.numbers):
+                    self.shared[each.row] += count
+
+
 class _About:
     """What is known of one target, for its declarations."""
 
@@ -124,23 +178,39 @@ class _About:
         self._accounts = Accounts(record, log.projection.declarations, read=read, strange=strange)
         self._released = record.ids(Status.RELEASED)
         self._waiting = record.ids(Status.ACCEPTED, Status.PROCESSED)
-        sent = IdSet.union(batch.ids for batch in record.batches if batch.status != REJECTED)
-        self._never_sent = IdSet.union(ids for _, ids in record.by_declaration) - sent
-        self._carriers = {batch.number: own for _, batch, own in own_ids(record.batches)}
-        self._batches: dict[int, dict[int, BatchRecord]] = {}
-        for batch in record.batches:
-            for members, _ in batch.declared:
-                for number in members:
-                    self._batches.setdefault(number, {})[batch.number] = batch
+        self._left = self._left_by_batches()
+        self._requests: dict[int, list[int]] = {}
+        for row, batch in enumerate(record.batches):
+            for number in {number for members, _ in batch.declared for number in members}:
+                self._requests.setdefault(number, []).append(row)
+
+    def _left_by_batches(self) -> dict[int, IdSet]:
+        """By place of a batch that was verified: those of its ids that wait all the same."""
+        if not self._waiting:
+            return {}
+        own = own_ids(self._record.batches)
+        found = {row: ids & self._waiting for row, batch, ids in own if batch.status == Status.VERIFIED}
+        return {row: ids for row, ids in found.items() if ids}
 
     def declarations(
         self, chosen: Sequence[Entry], applied: set[tuple[Target, str, str]]
     ) -> Iterator[DeclarationReport]:
         """What became of `chosen`. `applied`: (index, manifest, reason) of indexes that are there now."""
         named = [self._named(entry) for entry in chosen]
-        stories = stories_of(self._log, self._record, IdSet.union(s for n in named for s in (n.ids, n.released)))
-        for entry, names in zip(chosen, named, strict=True):
-            yield self._declaration(entry, names, stories, applied)
+        found = [
+            _Found(entry, names, self._by_status(names.ids)) for entry, names in zip(chosen, named, strict=True)
+        ]
+        self._tell(found)
+        for each in found:
+            yield self._declaration(each, applied)
+
+    def _tell(self, found: Sequence[_Found]) -> None:
+        """Go through the log once, for all of `found`."""
+        asked = [ids for each in found for ids in each.asks()]
+        reappeared = IdSet.union(each.of(Status.REAPPEARED) for each in found)
+        for told in told_of(self._log, self._record, asked, declared=reappeared):
+            for ask in told.asks:
+                found[ask // len(_ASKS)].take(_ASKS[ask % len(_ASKS)], told)
 
     def _named(self, entry: Entry) -> _Named:
         newest = entry.newest
@@ -174,16 +244,9 @@ class _About:
         parts += [IdSet.union(map(self._accounts.in_force, entry.numbers)) for entry in self._entries]
         return {ids.digest(): ids for ids in parts}
 
-    def _declaration(
-        self,
-        entry: Entry,
-        named: _Named,
-        stories: Mapping[str, Story],
-        applied: set[tuple[Target, str, str]],
-    ) -> DeclarationReport:
-        record, newest = self._record, entry.newest
-        by_status = self._by_status(named.ids)
-        verified, reappeared = (by_status.get(s, IdSet()) for s in (Status.VERIFIED, Status.REAPPEARED))
+    def _declaration(self, found: _Found, applied: set[tuple[Target, str, str]]) -> DeclarationReport:
+        record, entry, named = self._record, found.entry, found.named
+        newest = entry.newest
         withdrawn = bool(named.released) and not named.ids
         same = {(record.target, newest.manifest, said) for said in entry.reasons}
         return DeclarationReport(
@@ -195,17 +258,17 @@ class _About:
             prefixes=tuple((str(p["text"]), p.get("count")) for p in newest.prefixes),
             ids=named.ids,
             shared=named.shared,
-            by_status=by_status,
+            by_status=found.by_status,
             listed=_listed(newest),
             missing=named.missing,
             released=len(self._released_of(entry, named)),
-            never_sent=verified & self._never_sent,
-            mutations=tuple(self._mutations(entry.numbers, named.shared)),
-            proven=_proven(verified, stories),
-            back=tuple(_back(reappeared, stories)),
+            never_sent=found.never_sent.build(),
+            mutations=tuple(self._mutations(found)),
+            proven=_proven(found),
+            back=tuple(_back(found)),
             withdrawn=withdrawn,
             known=named.known,
-            unproven=0 if withdrawn else sum(not _absent(stories[each]) for each in named.released),
+            unproven=0 if withdrawn else found.unproven,
         )
 
     def _released_of(self, entry: Entry, named: _Named) -> IdSet:
@@ -225,30 +288,22 @@ class _About:
             found[most] = ids - IdSet.union(found.values())
         return {status: found[status] for status in Status if found.get(status)}
 
-    def _mutations(self, numbers: frozenset[int], shared: IdSet) -> Iterator[MutationReport]:
-        batches: dict[int, BatchRecord] = {}
-        for number in numbers:
-            batches |= self._batches.get(number, {})
-        parts: dict[int, IdSet] = {}
-        if members := frozenset(shared):  # asked for every id of every batch: much cheaper than looking up
-            for batch in self._record.batches:
-                if part := IdSet.of(each for each in batch.ids if each in members):
-                    parts[batch.number], batches[batch.number] = part, batch
-        for batch in sorted(batches.values(), key=lambda each: each.intent):
-            named = IdSet.union(ids for members, ids in batch.declared if numbers & set(members))
-            named |= parts.get(batch.number, IdSet())
+    def _mutations(self, found: _Found) -> Iterator[MutationReport]:
+        numbers = found.entry.numbers
+        rows = set(found.shared).union(*(self._requests.get(number, ()) for number in numbers))
+        for row in sorted(rows):
+            batch = self._record.batches[row]
+            named = [ids for members, ids in batch.declared if not numbers.isdisjoint(members)]
             status = str(batch.status)
-            if (
-                batch.status == Status.VERIFIED
-                and self._carriers.get(batch.number, IdSet()) & self._waiting & named
-            ):
+            left = self._left.get(row)
+            if left and left & IdSet.union([*named, found.named.shared]):
                 status = str(Status.PROCESSED)  # it left some unproven
             yield MutationReport(
                 mutation_id=batch.mutation_id,
                 status=status,
                 submitted_at=batch.submitted_at,
                 accepted_at=batch.accepted_at,
-                ids=len(named),
+                ids=sum(map(len, named)) + found.shared[row],
                 batch=batch.number,
                 run=batch.run,
             )
@@ -264,31 +319,35 @@ def _absent(story: Story) -> bool:
     return story.proof is not None and story.back_at is None
 
 
-def _proven(ids: IdSet, stories: Mapping[str, Story]) -> ProvenReport:
+def _key(story: Story) -> object:
+    """Equal for equal stories."""
+    proof = story.proof
+    if proof is None:
+        return story.back_at
+    declared = tuple(each.number for each in proof.declarations)
+    return story.back_at, proof.position, proof.how, proof.since, proof.batch, declared
+
+
+def _proven(found: _Found) -> ProvenReport:
     how: Counter[str] = Counter()
-    since: set[str] = set()
-    last: set[str] = set()
-    for each in ids:
-        proof = stories[each].proof
-        if proof is not None:
-            how[proof.how] += 1
-            since.add(proof.since)
-            last.add(proof.at)
+    for (said, _, _), count in found.proven.items():
+        how[said] += count
+    since = {first for _, first, _ in found.proven}
     return ProvenReport(
-        ids=len(ids),
+        ids=len(found.of(Status.VERIFIED)),
         by_how=tuple(sorted(how.items())),
         first_at=min(since, default=None),
         complete_at=max(since, default=None),
-        last_at=max(last, default=None),
+        last_at=max((last for _, _, last in found.proven), default=None),
     )
 
 
-def _back(ids: IdSet, stories: Mapping[str, Story]) -> Iterator[BackReport]:
-    groups: dict[object, tuple[Story, list[str]]] = {}
-    for each in ids:
-        story = stories[each]
+def _back(found: _Found) -> Iterator[BackReport]:
+    groups: dict[object, tuple[Story, list[IdSet]]] = {}
+    told = [(story, ids.build()) for story, ids in found.back.values()]
+    for story, ids in sorted(told, key=lambda each: each[1].first(1)):
         proof = story.proof
         key = story.back_at, None if proof is None else (proof.position, proof.since, proof.batch)
-        groups.setdefault(key, (story, []))[1].append(each)
-    for story, found in groups.values():
-        yield BackReport(IdSet.of(found), story.proof, story.back_at)
+        groups.setdefault(key, (story, []))[1].append(ids)
+    for story, sets in groups.values():
+        yield BackReport(IdSet.union(sets), story.proof, story.back_at)
