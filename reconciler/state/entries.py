@@ -13,7 +13,7 @@ and else it is a new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -49,47 +49,63 @@ def entries_of(records: Iterable[DeclarationRecord], places: Mapping[int, int]) 
         records: of that target, in order of the log.
         places: by number: where the log has it (see `place`). Those of one frame were applied together.
     """
-    found: dict[str, list[Entry]] = {}
+    found: dict[str, _Entries] = {}
     for _, together in groupby(records, key=lambda record: places[record.number] // 1_000_000):
         by_manifest: dict[str, list[DeclarationRecord]] = {}
         for record in together:
             by_manifest.setdefault(record.manifest, []).append(record)
         for manifest, applied in by_manifest.items():
-            _continue(found.setdefault(manifest, []), applied)
-    return [entry for entries in found.values() for entry in entries]
+            found.setdefault(manifest, _Entries()).take(applied)
+    return [entry for entries in found.values() for entry in entries.all]
 
 
-def _continue(entries: list[Entry], applied: list[DeclarationRecord]) -> None:
-    """Take in what was applied at once of one manifest."""
-    taken = {record.ordinal for record in applied}
-    standing = {entry.newest.ordinal: entry for entry in entries}  # the last to have a place has it
-    free = {id(entry): entry for entry in entries}
-    left = list(applied)
-    for rule in range(4):
-        candidates = list(_candidates(rule, free.values(), standing, taken))
-        index: dict[object, list[Entry]] = {}
-        for entry in reversed(candidates):
-            index.setdefault(_key(rule, entry.newest), []).append(entry)
-        rest = []
+class _Entries:
+    """The entries of one manifest, found without looking at all of them: there may be one for each ticket.
+
+    Attributes:
+        all: in the order in which they were first applied; below, an entry is its place here.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Entry] = []
+        self._saying: dict[object, set[int]] = {}
+        self._at: dict[int, set[int]] = {}
+
+    def take(self, applied: list[DeclarationRecord]) -> None:
+        """Take in what was applied at once."""
+        at = {record.ordinal: self._at.get(record.ordinal, set()) for record in applied}
+        moved = sorted(place for places in at.values() for place in places)
+        standing = [max(places) for places in at.values() if places]  # the last to have a place has it
+        same = {place for record in applied for place in self._saying.get(_key(0, record), ())}
+        left = list(applied)
+        continued: dict[int, DeclarationRecord] = {}
+        for rule, candidates in enumerate((sorted(same), standing, moved, standing)):
+            index: dict[object, list[int]] = {}
+            for place in reversed(candidates):
+                if place not in continued:
+                    index.setdefault(_key(rule, self.all[place].newest), []).append(place)
+            rest = []
+            for record in left:
+                fitting = index.get(_key(rule, record))
+                if fitting:
+                    continued[fitting.pop()] = record
+                else:
+                    rest.append(record)
+            left = rest
+        for place, record in continued.items():
+            before = self.all[place].newest
+            self._saying[_key(0, before)].remove(place)
+            self._at[before.ordinal].remove(place)
+            self.all[place].records.append(record)
+            self._index(place)
         for record in left:
-            fitting = index.get(_key(rule, record))
-            if fitting:
-                entry = fitting.pop()
-                entry.records.append(record)
-                del free[id(entry)]
-            else:
-                rest.append(record)
-        left = rest
-    entries += [Entry([record]) for record in left]
+            self.all.append(Entry([record]))
+            self._index(len(self.all) - 1)
 
-
-def _candidates(
-    rule: int, free: Iterable[Entry], standing: Mapping[int, Entry], taken: set[int]
-) -> Iterator[Entry]:
-    for entry in free:
-        ordinal = entry.newest.ordinal
-        if rule == 0 or (rule == 2 and ordinal in taken) or (rule in (1, 3) and standing.get(ordinal) is entry):
-            yield entry
+    def _index(self, place: int) -> None:
+        newest = self.all[place].newest
+        self._saying.setdefault(_key(0, newest), set()).add(place)
+        self._at.setdefault(newest.ordinal, set()).add(place)
 
 
 def _key(rule: int, record: DeclarationRecord) -> object:

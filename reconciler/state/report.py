@@ -153,8 +153,8 @@ class _Found:
         if ask == Status.VERIFIED:
             if proof is not None:
                 self.proven[proof.how, proof.since, proof.at] += count
-            if all(each.refused for each in told.carried):
-                self.never_sent.extend_raw(list(told.ids))
+                if all(each.refused for each in told.carried):
+                    self.never_sent.extend_raw(list(told.ids))
         elif ask == Status.RELEASED:
             self.unproven += 0 if _absent(told.story) else count
         elif ask == Status.REAPPEARED:
