@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -12,12 +12,15 @@ from reconciler.render.escape import json_text, line, plain
 from reconciler.render.markdown import cell, code, row
 from reconciler.state.proofs import Proof
 from reconciler.state.report import Report
-from reconciler.state.reported import OPEN, BackReport, DeclarationReport
+from reconciler.state.reported import OPEN, BackReport, DeclarationReport, MutationReport
 
 FORMAT_VERSION = "1.0"
 
 #: Ids named where only examples are.
 _EXAMPLES = 5
+
+#: Mutations or ids written at once.
+_AT_ONCE = 1_000
 
 #: Makes what a stranger wrote harmless.
 _Show = Callable[[str], str]
@@ -123,9 +126,39 @@ def report_json(report: Report, *, store: str) -> Iterator[str]:
     yield '  "declarations": ['
     before = "\n"
     for each in report.declarations:
-        yield f"{before}    {json_text(_document(each))}"
+        yield f"{before}    "
+        yield from _pieces(each)
         before = ",\n"
     yield "]\n}\n" if before == "\n" else "\n  ]\n}\n"
+
+
+def _pieces(each: DeclarationReport) -> Iterator[str]:
+    """The document of one declaration, of which what may be long is never whole in memory."""
+    yield json_text(_document(each))[:-1]
+    yield ', "mutations": '
+    yield from _array(map(_mutation, each.mutations))
+    before = ', "open": {'
+    for status in OPEN:
+        yield f"{before}{json_text(status.value)}: "
+        yield from _array(each.by_status.get(status, ()))
+        before = ", "
+    yield '}, "reappeared": ['
+    before = ""
+    for back in each.back:
+        yield f'{before}{{"ids": '
+        yield from _array(back.ids)
+        yield f", {json_text({'seen_at': back.seen_at, 'proof': _proof(back.proof)})[1:]}"
+        before = ", "
+    yield "]}"
+
+
+def _array(values: Iterable[Any]) -> Iterator[str]:
+    left = iter(values)
+    before = "["
+    while some := list(islice(left, _AT_ONCE)):
+        yield f"{before}{json_text(some)[1:-1]}"
+        before = ", "
+    yield "[]" if before == "[" else "]"
 
 
 def _plain_text(text: str) -> str:
@@ -198,6 +231,7 @@ def _mutations_text(each: DeclarationReport) -> Iterator[str]:
 
 
 def _document(each: DeclarationReport) -> dict[str, Any]:
+    """What is said of one declaration, but for its mutations and ids."""
     newest, proven = each.newest, each.proven
     return {
         "manifest": newest.manifest,
@@ -226,22 +260,18 @@ def _document(each: DeclarationReport) -> dict[str, Any]:
             "complete_at": proven.complete_at,
             "last_at": proven.last_at,
         },
-        "mutations": [
-            {
-                "mutation_id": sent.mutation_id,
-                "status": sent.status,
-                "submitted_at": sent.submitted_at,
-                "accepted_at": sent.accepted_at,
-                "ids": sent.ids,
-                "batch": sent.batch,
-                "run": sent.run,
-            }
-            for sent in each.mutations
-        ],
-        "open": {s.value: list(each.by_status.get(s, ())) for s in OPEN},
-        "reappeared": [
-            {"ids": list(back.ids), "seen_at": back.seen_at, "proof": _proof(back.proof)} for back in each.back
-        ],
+    }
+
+
+def _mutation(sent: MutationReport) -> dict[str, Any]:
+    return {
+        "mutation_id": sent.mutation_id,
+        "status": sent.status,
+        "submitted_at": sent.submitted_at,
+        "accepted_at": sent.accepted_at,
+        "ids": sent.ids,
+        "batch": sent.batch,
+        "run": sent.run,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+from reconciler.model.batches import own_ids
 from reconciler.model.target import Target
 from reconciler.model.tombstones import BatchRecord, Projection, RunRecord, Status, TargetRecord
 from reconciler.render.escape import json_text, line, plain
@@ -216,14 +217,11 @@ def _record_text(record: TargetRecord) -> Iterator[str]:
 
 def mutation_statuses(record: TargetRecord) -> dict[int, str]:
     """The status of each batch by its number. One that left ids unverified is not called verified."""
-    unproven = record.ids(Status.ACCEPTED, Status.PROCESSED)
-    statuses: dict[int, str] = {}
-    for batch in reversed(record.batches):
-        statuses[batch.number] = str(batch.status)
-        if unproven and batch.accepted is not None:
-            mine = batch.ids & unproven
-            unproven -= mine  # an earlier batch that names them is not the one they wait for
-            if mine and batch.status == Status.VERIFIED:
+    statuses = {batch.number: str(batch.status) for batch in record.batches}
+    if unproven := record.ids(Status.ACCEPTED, Status.PROCESSED):
+        # A batch is waited for by those of its ids that no later one names.
+        for _, batch, own in own_ids(record.batches):
+            if batch.status == Status.VERIFIED and not own.isdisjoint(unproven):
                 statuses[batch.number] = str(Status.PROCESSED)
     return statuses
 
