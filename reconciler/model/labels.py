@@ -7,6 +7,7 @@ time however many blocks there are, and however few ids are in each.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -36,7 +37,7 @@ def borne(*streams: Iterable[tuple[int, bytes]]) -> Iterator[tuple[tuple[int, ..
     entries: list[bytes] = []
     for piece in merged([_marked(stream) for stream in streams]):
         entries += split(piece)
-        end = _start_of_last(entries)  # the next piece may have more of the last id
+        end = bisect_left(entries, entries[-1][:-_DIGITS])  # the next piece may have more of the last id
         yield from _groups(entries[:end])
         del entries[:end]
     yield from _groups(entries)
@@ -50,15 +51,6 @@ def _marked(stream: Iterable[tuple[int, bytes]]) -> tuple[Chunk, ...]:
         # Ids in order may be out of order with the mark behind them: where one begins with another.
         builder.extend_raw((block.replace(SEPARATOR, mark + SEPARATOR) + mark).split(SEPARATOR))
     return builder.chunks()
-
-
-def _start_of_last(entries: list[bytes]) -> int:
-    """Where those of the last id begin."""
-    end = len(entries)
-    last = entries[-1][:-_DIGITS] if entries else b""
-    while end and entries[end - 1][:-_DIGITS] == last:
-        end -= 1
-    return end
 
 
 def _groups(entries: list[bytes]) -> Iterator[tuple[tuple[int, ...], list[bytes]]]:

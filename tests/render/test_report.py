@@ -125,8 +125,17 @@ def test_report_markdown(golden, everything):
     golden("report.md", markdown(everything))
 
 
-def test_report_json(golden, everything):
+@pytest.mark.parametrize("at_once", [1, 2, 1_000])
+def test_report_json(golden, everything, at_once, monkeypatch):
+    monkeypatch.setattr("reconciler.render.report._AT_ONCE", at_once)
     golden("report.json", "".join(report_json(everything, store=STORE)))
+
+
+def test_a_declaration_of_very_many_ids_is_written_in_pieces():
+    many = [f"id-{n:05}" for n in range(20_000)]
+    pieces = list(report_json(whole(declaration(statuses={Status.ACCEPTED: many})), store=STORE))
+    assert json.loads("".join(pieces))["declarations"][0]["open"]["accepted"] == many
+    assert max(map(len, pieces)) < 20_000
 
 
 def test_the_json_fits_its_schema_and_names_every_open_id(everything):

@@ -3,11 +3,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from reconciler.model.target import Target
-from reconciler.model.tombstones import Projection
+from reconciler.model.tombstones import REJECTED, Projection, Status
 from reconciler.render import state as render
+from reconciler.render.state import mutation_statuses
+from reconciler.state.proofs import read
+from support.logs import random_log
 
 
 @dataclass(frozen=True)
@@ -72,3 +79,18 @@ def test_an_empty_state_and_an_unknown_id_are_documents_too() -> None:
     assert list(render.state_text(Projection())) == ["Lineage: (none)", "Head: 0:" + "0" * 64]
     assert json.loads("".join(render.history_json([]))) == {"history": []}
     assert list(render.history_text([])) == ["The state does not know this id."]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.randoms())
+def test_a_request_is_verified_when_no_id_that_it_named_last_is_left_unproven(random: Random) -> None:
+    for record in read(random_log(random)).projection.targets.values():
+        last: dict[str, int] = {}
+        for batch in record.batches:
+            last |= dict.fromkeys(batch.ids if batch.status != REJECTED else (), batch.number)
+        left = {last[id_] for id_ in record.ids(Status.ACCEPTED, Status.PROCESSED)}
+        expected = {
+            batch.number: "processed" if batch.status == Status.VERIFIED and batch.number in left else batch.status
+            for batch in record.batches
+        }
+        assert mutation_statuses(record) == expected
