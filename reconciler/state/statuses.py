@@ -9,10 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
+from typing import Final, NamedTuple
 
 from reconciler.model.batches import STATUSES, Batches, BatchRecord, Columns
-from reconciler.model.idset import IdSet
+from reconciler.model.idset import IdSet, IdSetBuilder
+from reconciler.model.labels import borne
 from reconciler.model.layers import last_named
 from reconciler.model.status import REJECTED, Status
 from reconciler.state.batchtable import BatchTable
@@ -81,8 +84,31 @@ class _Special:
 #: A status, and the declarations an id came from.
 _Key = tuple[Status, tuple[int, ...]]
 
-#: For ids that were named singly: their last batch, and the declarations they came from there.
-_Carriers = dict[str, tuple[BatchRecord, tuple[int, ...]]]
+
+class _Carried(NamedTuple):
+    """A batch carried the id. `row`: where it stands; `numbers`: the declarations the id came from there."""
+
+    row: int
+    numbers: tuple[int, ...]
+
+
+class _Declared(NamedTuple):
+    """An event named the id as one of these declarations."""
+
+    stamp: int
+    numbers: tuple[int, ...]
+
+
+class _LeftOut(NamedTuple):
+    """An event of whole batches left the id out."""
+
+    stamp: int
+
+
+_Meaning = _Carried | Note | _Declared | _LeftOut | Shadow
+
+#: Different things said of ids that are remembered while ids are gone through.
+_REMEMBERED: Final = 16_384
 
 
 def summarize(ledger: Ledger) -> tuple[dict[Status, IdSet], tuple[Declared, ...]]:
@@ -151,24 +177,63 @@ def _replayed(ledger: Ledger, ids: IdSet) -> dict[_Key, IdSet]:
     """Of `ids`, which are in batches, what became of each."""
     if not ids:
         return {}
-    special = _specials(ledger, ids)
-    carriers = _carriers(ledger, ids)
-    changes = _changes(ledger, {batch.number for batch, _ in carriers.values()})
-    singles: dict[_Key, list[str]] = {}
-    for each, (batch, numbers) in carriers.items():
-        key = _replay(special[each], batch, numbers, changes.get(batch.number, ()))
-        singles.setdefault(key, []).append(each)
-    return {key: IdSet.of(some) for key, some in singles.items()}
+    marks = _Marks(ledger, ids)
+    key = lru_cache(_REMEMBERED)(marks.key)  # most ids have it in common with others
+    found: dict[_Key, IdSetBuilder] = {}
+    for numbers, some in borne(marks.of_batches(), marks.of_others()):
+        found.setdefault(key(numbers), IdSetBuilder()).extend_raw(some)
+    return {key: builder.build() for key, builder in found.items()}
 
 
-def _carriers(ledger: Ledger, ids: IdSet) -> _Carriers:
-    """The last batch of each of `ids` that was not rejected."""
-    found = _Carriers()
-    for batch in reversed(Batches.of(ledger.batches)):
-        if batch.status != REJECTED:
-            for numbers, part in batch.declared:
-                found.update((each, (batch, numbers)) for each in part & ids if each not in found)
-    return found
+class _Marks:
+    """Everything that names one of `ids`, with a number for each."""
+
+    def __init__(self, ledger: Ledger, ids: IdSet) -> None:
+        self._ledger = ledger
+        self._ids = ids
+        self._meaning: list[_Meaning] = []
+        self._changes: dict[int, list[Change]] | None = None
+
+    def of_batches(self) -> Iterator[tuple[int, bytes]]:
+        """The batches that were not rejected."""
+        for row, batch in enumerate(Batches.of(self._ledger.batches)):
+            if batch.status != REJECTED:
+                for numbers, part in batch.declared:
+                    yield from self._marked(_Carried(row, numbers), part)
+
+    def of_others(self) -> Iterator[tuple[int, bytes]]:
+        """What names ids singly, in order of the log."""
+        for note in self._ledger.notes:
+            yield from self._marked(note, note.ids)
+            for numbers, part in note.declared:
+                yield from self._marked(_Declared(note.stamp, numbers), part)
+        for stamp, excepted in self._ledger.excepted.items():
+            yield from self._marked(_LeftOut(stamp), excepted)
+        for shadow in self._ledger.shadows:
+            yield from self._marked(shadow, shadow.ids)
+
+    def _marked(self, meaning: _Meaning, ids: IdSet) -> Iterator[tuple[int, bytes]]:
+        number = len(self._meaning)
+        for block in (ids & self._ids).blocks():
+            if number == len(self._meaning):
+                self._meaning.append(meaning)
+            yield number, block
+
+    def key(self, numbers: tuple[int, ...]) -> _Key:
+        """Status and declarations of ids that bear these numbers: at least of one batch."""
+        found = [self._meaning[number] for number in numbers]
+        last = [each for each in found if isinstance(each, _Carried)][-1]
+        if self._changes is None:
+            table, carried = self._ledger.batches, (each for each in self._meaning if isinstance(each, _Carried))
+            self._changes = _changes(self._ledger, {table.number[each.row] for each in carried})
+        special = _Special(
+            [each for each in found if isinstance(each, Note)],
+            [(each.stamp, each.numbers) for each in found if isinstance(each, _Declared)],
+            {each.stamp for each in found if isinstance(each, _LeftOut)},
+            [each for each in found if isinstance(each, Shadow)],
+        )
+        batch = self._ledger.batches.record(last.row)
+        return _replay(special, batch, last.numbers, self._changes.get(batch.number, ()))
 
 
 def _changes(ledger: Ledger, numbers: Iterable[int]) -> dict[int, list[Change]]:
@@ -179,24 +244,6 @@ def _changes(ledger: Ledger, numbers: Iterable[int]) -> dict[int, list[Change]]:
         for first, last in change.batches:
             for number in wanted[bisect_left(wanted, first) : bisect_right(wanted, last)]:
                 found.setdefault(number, []).append(change)
-    return found
-
-
-def _specials(ledger: Ledger, ids: IdSet) -> dict[str, _Special]:
-    """What was said of each of `ids` singly, in order of the log."""
-    found = {each: _Special() for each in ids}
-    for note in ledger.notes:
-        for each in note.ids & ids:
-            found[each].notes.append(note)
-        for numbers, part in note.declared:
-            for each in part & ids:
-                found[each].declared.append((note.stamp, numbers))
-    for stamp, excepted in ledger.excepted.items():
-        for each in excepted & ids:
-            found[each].excepted.add(stamp)
-    for shadow in ledger.shadows:
-        for each in shadow.ids & ids:
-            found[each].shadows.append(shadow)
     return found
 
 
