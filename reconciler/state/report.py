@@ -217,6 +217,9 @@ class _About:
         if newest.names is None:
             return self._named_by_digests(entry)
         found, complete = self._accounts.of(newest.number), self._accounts.is_complete(newest.number)
+        if newest.held != Held() and (unknown := found - self._known):
+            # Of a request that was refused after all, say: nothing shows that they were ever deleted.
+            found, complete = found - unknown, False
         released = found & self._released
         ids = found - released
         # Where nothing is left but what was released, the rest was withdrawn with it.
@@ -236,6 +239,11 @@ class _About:
         ids = IdSet.union([own, *filter(None, found)])
         known = None not in found
         return _Named(ids, released, ids - own, 0 if known else max(1, _listed(newest) - len(ids)), known)
+
+    @cached_property
+    def _known(self) -> IdSet:
+        """Every id that has a status."""
+        return self._record.ids(*Status)
 
     @cached_property
     def _sets(self) -> dict[str, IdSet]:

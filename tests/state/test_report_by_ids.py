@@ -190,3 +190,19 @@ def test_the_log_is_gone_through_once_for_all_declarations(monkeypatch):
         )
     assert len(report_of(read(log.frames)).declarations) == 20
     assert len(passes) == 1
+
+
+@pytest.mark.parametrize("held", [{"ids": ["x"]}, {"batches": [[2, 2]]}])
+def test_ids_that_the_log_was_said_to_have_and_has_not_keep_a_ticket_from_being_done(held):
+    log = LogWriter()
+    log.add(ev.Header("l" * 32), run="")
+    log.add(ev.RunStarted("apply", "loopback"), ev.TargetSeen(1, "loopback", "a" * 32, "docs"))
+    log.add(ev.Declared(1, 1, "m.yaml", 1, 1, "first"), ev.Intent(1, 1, [[[1], 1]], ["a"]), ev.Accepted(1, "m1"))
+    log.add(ev.Intent(2, 1, [[[1], 1]], ["x"]), ev.Verified(1, "get_by_ids", [[1, 1]]))
+    ids = IdSet.of(["x"])
+    names = {"count": 1, "digest": ids.digest()}
+    log.add(ev.Declared(2, 1, "m.yaml", 2, 2, "second", names=names, held=held))
+    log.add(ev.Failed(2, 0, "rejected", final=True))
+    made = report_of(read(log.frames), reason="second")
+    (found,) = made.declarations
+    assert (made.done, len(found.ids), found.missing, found.proven.ids) == (False, 0, 1, 0)
