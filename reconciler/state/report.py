@@ -217,13 +217,15 @@ class _About:
         if newest.names is None:
             return self._named_by_digests(entry)
         found, complete = self._accounts.of(newest.number), self._accounts.is_complete(newest.number)
-        if newest.held != Held() and (unknown := found - self._known):
+        unknown = found - self._known if newest.held != Held() else IdSet()
+        if unknown:
             # Of a request that was refused after all, say: nothing shows that they were ever deleted.
             found, complete = found - unknown, False
         released = found & self._released
         ids = found - released
         # Where nothing is left but what was released, the rest was withdrawn with it.
-        missing = 0 if complete or (released and not ids) else max(1, newest.names.count - len(found))
+        withdrawn = released and not (ids or unknown)
+        missing = 0 if complete or withdrawn else max(1, newest.names.count - len(found))
         shared = ids - self._accounts.borne(entry.numbers) if newest.held != Held() else IdSet()
         return _Named(ids, released, shared, missing)
 
@@ -255,7 +257,7 @@ class _About:
     def _declaration(self, found: _Found, applied: set[tuple[Target, str, str]]) -> DeclarationReport:
         record, entry, named = self._record, found.entry, found.named
         newest = entry.newest
-        withdrawn = bool(named.released) and not named.ids
+        withdrawn = bool(named.released) and not (named.ids or named.missing)
         same = {(record.target, newest.manifest, said) for said in entry.reasons}
         return DeclarationReport(
             newest=newest,

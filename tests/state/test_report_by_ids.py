@@ -206,3 +206,16 @@ def test_ids_that_the_log_was_said_to_have_and_has_not_keep_a_ticket_from_being_
     made = report_of(read(log.frames), reason="second")
     (found,) = made.declarations
     assert (made.done, len(found.ids), found.missing, found.proven.ids) == (False, 0, 1, 0)
+
+
+def test_what_has_no_status_is_not_withdrawn_with_what_was_released():
+    log = LogWriter()
+    log.add(ev.Header("l" * 32), run="")
+    log.add(ev.RunStarted("apply", "loopback"), ev.TargetSeen(1, "loopback", "a" * 32, "docs"))
+    ids = IdSet.of(["a", "x"])
+    names = {"count": 2, "digest": ids.digest()}
+    log.add(ev.Declared(1, 1, "m.yaml", 1, 1, "t", names=names, held={"ids": ["x"]}))
+    log.add(ev.Intent(1, 1, [[[1], 1]], ["a"]), ev.Accepted(1, "m1"), ev.Verified(1, "get_by_ids", [[1, 1]]))
+    log.add(ev.Released(1, "undeclared", [[1, 1]]))
+    (found,) = report_of(read(log.frames)).declarations
+    assert (found.withdrawn, found.done, found.released, found.missing) == (False, False, 1, 1)
