@@ -18,14 +18,18 @@ million.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import accumulate, chain, islice
 
 from reconciler.model.idset import IdSet
 
 SEPARATORS = "/#:-_.|@=~,;+ "
+
+#: As many ids are taken apart once.
+_FEW = 4096
 
 _TO_SEPARATOR = re.compile(f"[^{re.escape(SEPARATORS)}]*[{re.escape(SEPARATORS)}]")
 
@@ -49,12 +53,63 @@ class Group:
     others: bool = False
 
 
+class _Few:
+    """A few ids as a list: they are asked a hundred times over, for which a set takes them apart each time.
+
+    Its methods do what those of IdSet do, for prefixes that end at a separator.
+
+    Args:
+        ids: in order, each once.
+        ends: where the UTF-8 of each ends when all are joined by one byte.
+        begin, end: those of `ids` that are meant.
+    """
+
+    def __init__(self, ids: Sequence[str], ends: Sequence[int], begin: int, end: int) -> None:
+        self._ids = ids
+        self._ends = ends
+        self._begin = begin
+        self._end = end
+
+    @classmethod
+    def of(cls, ids: IdSet) -> _Few:
+        raw = list(chain.from_iterable(ids.raw()))
+        ends = list(accumulate(map(len, raw), lambda end, size: end + 1 + size))
+        return cls([each.decode() for each in raw], ends, 0, len(raw))
+
+    def __len__(self) -> int:
+        return self._end - self._begin
+
+    def starting_with(self, prefix: str) -> _Few:
+        begin = bisect_left(self._ids, prefix, self._begin, self._end)
+        end = bisect_left(self._ids, _beyond(prefix), begin, self._end)
+        return _Few(self._ids, self._ends, begin, end)
+
+    def ceiling(self, bound: str) -> str | None:
+        at = bisect_left(self._ids, bound, self._begin, self._end)
+        return self._ids[at] if at < self._end else None
+
+    def lower(self, bound: str) -> str | None:
+        at = bisect_left(self._ids, bound, self._begin, self._end)
+        return self._ids[at - 1] if at > self._begin else None
+
+    def first(self, count: int) -> list[str]:
+        return list(self._ids[self._begin : min(self._end, self._begin + count)])
+
+    def spread(self, count: int) -> list[str]:
+        if count <= 1 or not self:
+            return self.first(count)
+        first = self._ends[self._begin - 1] + 1 if self._begin else 0
+        last = self._ends[self._end - 1] - 1 - first
+        places = (first + last * number // (count - 1) for number in range(count))
+        return list(dict.fromkeys(self._ids[bisect_right(self._ends, place)] for place in places))
+
+
 @dataclass(frozen=True)
 class _Node:
     """All ids that begin with `prefix`, but for those that begin with one of `without`."""
 
     prefix: str
-    ids: IdSet
+    ids: IdSet | _Few
     count: int
     without: tuple[str, ...] = ()
 
@@ -83,7 +138,8 @@ def fold(ids: IdSet, *, groups: int, examples: int = 3) -> tuple[Group, ...]:
     if not ids:
         return ()
     done: list[_Node] = []
-    heap = [(-len(ids), 0, _node(ids))]
+    few = len(ids.pieces) == 1 and len(ids) <= _FEW
+    heap = [(-len(ids), 0, _node(_Few.of(ids) if few else ids))]
     made = 1  # the number breaks ties, so that the same ids always fold alike
     while heap:
         node = heappop(heap)[2]
@@ -100,7 +156,7 @@ def fold(ids: IdSet, *, groups: int, examples: int = 3) -> tuple[Group, ...]:
     return tuple(_group(node, examples) for node in sorted(done, key=lambda node: node.order))
 
 
-def common_prefix(ids: IdSet) -> str:
+def common_prefix(ids: IdSet | _Few) -> str:
     """What all `ids` begin with: up to its last separator, if it has one."""
     ends = ids.spread(2)  # in order: what the first and the last share, all share
     shared = next((ends[0][:n] for n, both in enumerate(zip(*ends, strict=False)) if len({*both}) > 1), min(ends))
@@ -108,7 +164,7 @@ def common_prefix(ids: IdSet) -> str:
     return shared[:cut] if cut else shared
 
 
-def _node(ids: IdSet) -> _Node:
+def _node(ids: IdSet | _Few) -> _Node:
     return _Node(common_prefix(ids), ids, len(ids))
 
 
@@ -122,7 +178,8 @@ def _split(node: _Node, slots: int) -> list[_Node]:
         # A part that holds one in some of the ids lies under at least one of as many that are evenly spread.
         tokens = _likely_tokens(node, 8 * slots)
         least = max(least, node.count // (4 * slots))
-    parts = [ids for ids in map(node.ids.starting_with, tokens) if len(ids) >= least]
+    found: Iterator[IdSet | _Few] = map(node.ids.starting_with, tokens)
+    parts = [ids for ids in found if len(ids) >= least]
     parts.sort(key=len, reverse=True)
     if sum(map(len, parts)) < node.count or len(parts) > slots:
         del parts[slots - 1 :]  # one is for the others

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.idset import IdSet
+from reconciler.render import folding
 from reconciler.render.folding import Group, common_prefix, fold
 
 #: Few letters and many separators, so that prefixes nest, end in the middle of others and are ids themselves.
@@ -50,6 +51,17 @@ def test_what_is_left_of_a_prefix_stands_after_its_parts(ids, most):
 def test_the_common_prefix_is_one(ids):
     prefix = common_prefix(IdSet.of(ids))
     assert all(id_.startswith(prefix) for id_ in ids)
+
+
+@given(id_sets, st.integers(1, 9))
+@settings(deadline=None, max_examples=300)
+def test_few_ids_fold_as_many_do(ids, most):
+    """Few are taken apart as a list, many never are; which it is must not show."""
+    held = IdSet.of(ids)
+    with pytest.MonkeyPatch.context() as patch:
+        as_a_list = fold(held, groups=most)
+        patch.setattr(folding, "_FEW", 0)
+        assert fold(held, groups=most) == as_a_list
 
 
 def test_no_id_folds_into_no_group_and_no_group_is_refused():
