@@ -184,11 +184,16 @@ def _startup(bench: Bench) -> Iterator[Goal]:
 
 
 def _targets(bench: Bench) -> Iterator[Goal]:
-    name = "plan, many indexes, two ids each"
-    case = next((key for key in bench.found if key[0] == name), (name, 0))
-    one = bench.median("plan, one index", case[1])
     # As in growth: as cheap is what is within a tenth.
-    yield Goal(8, f"{name}: time, of as many ids of one index", case, _ratio(bench.median(*case), one), 1.1, "x")
+    for ids in (2, 200):
+        name = plans.many(ids)
+        case = next((key for key in bench.found if key[0] == name), (name, 0))
+        for what, other in (
+            ("as many ids of one index", plans.ONE_INDEX),
+            ("as many declarations of one index", plans.declarations(ids)),
+        ):
+            value = _ratio(bench.median(*case), bench.median(other, case[1]))
+            yield Goal(8, f"{name}: time, of {what}", case, value, 1.1, "x")
 
 
 def _peers(bench: Bench) -> Iterator[Goal]:

@@ -17,6 +17,7 @@ CACHES = ("cold", "warm")
 #: The inline list that the goal is about; with less asked for, the largest size.
 INLINE = 1_000_000
 TARGETS = 5_000
+ONE_INDEX = "plan, one index"
 
 
 def name(order: str, recorded: str, cache: str) -> str:
@@ -106,21 +107,34 @@ def _inline(bench: Bench, size: int) -> Case:
 def run_targets(bench: Bench) -> None:
     """Many small indexes, beside one with as many ids, and beside as many declarations of one."""
     targets = TARGETS if bench.sizes[-1] >= 2 * TARGETS else bench.sizes[-1] // 2
-    size = 2 * targets
+    bench.measure([bare_plan(bench), *_targets(bench, targets, 2)])
+    if 200 * targets <= bench.sizes[-1]:
+        bench.measure(_targets(bench, targets, 200))
+
+
+def many(ids: int) -> str:
+    """Of a case: many indexes with so many ids each."""
+    return f"plan, many indexes, {ids} ids each"
+
+
+def declarations(ids: int) -> str:
+    """Of a case: one index with as many declarations, of so many ids each."""
+    return f"plan, one index, {ids} ids a declaration"
+
+
+def _targets(bench: Bench, targets: int, ids: int) -> list[Case]:
+    size = targets * ids
     values = data.ids(bench.work, size).first(size)
-    pairs = [data.inline(values[at : at + 2]) for at in range(0, size, 2)]
-    many = "".join(data.entry(pair, f"index-{number:05}") for number, pair in enumerate(pairs))
-    entries = "".join(data.entry(pair) for pair in pairs)
+    lists = [data.inline(values[at : at + ids]) for at in range(0, size, ids)]
     head = data.manifest("").partition("absent:\n")[0] + "absent:\n"
-    cases = [bare_plan(bench)]
-    for title, text in (
-        ("plan, one index", head + data.entry(data.inline(values))),
-        ("plan, one index, two ids a declaration", head + entries),
-        ("plan, many indexes, two ids each", head + many),
+    cases = []
+    for title, entries in (
+        (ONE_INDEX, [data.entry(data.inline(values))]),
+        (declarations(ids), map(data.entry, lists)),
+        (many(ids), (data.entry(each, f"index-{number:05}") for number, each in enumerate(lists))),
     ):
-        short = title.replace(", ", "-").replace(" ", "-")
-        folder = data.project(bench.folder(short))
-        (folder / "manifests" / "erasure.yaml").write_text(text)
-        place = Cache(bench.folder("caches", short) / "used")
+        folder = data.project(bench.folder(f"{title.replace(', ', '-').replace(' ', '-')}-{ids}"))
+        (folder / "manifests" / "erasure.yaml").write_text(head + "".join(entries))
+        place = Cache(bench.folder("caches", folder.name) / "used")
         cases.append(_case(title, size, folder, place, planned(delete=size)))
-    bench.measure(cases)
+    return cases

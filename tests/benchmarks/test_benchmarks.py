@@ -37,7 +37,7 @@ SIZED = (
     *(f"{what}, {order}" for what in ("hashing", "apply", "verify --all") for order in ("any order", "sorted")),
     "plan, ids inline in YAML, cache cold",
     "plan, one index",
-    "plan, many indexes, two ids each",
+    "plan, many indexes, 2 ids each",
     "apply, 8 at once, 50 ms",
     "apply, 32 at once, 200 ms",
     "octodns-sync, YAML to YAML",
