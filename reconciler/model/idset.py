@@ -19,10 +19,17 @@ from operator import attrgetter
 
 from reconciler.model.building import LARGE, ChunkBuilder
 from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, Piece, joined, lower_bound, unique
+from reconciler.model.labels import borne
 from reconciler.model.merging import beside, looked_up, merged, overlapping, shared, told_apart
 
 #: Runs that are merged at once; more are first put together.
 _RUNS = 64
+
+#: Ids that wait for others of their group.
+_WAITING = 65_536
+
+#: A chunk beside a set that overlaps with it costs as much as telling so many ids by their marks.
+_PAIR = 10
 
 _first, _last, _size = attrgetter("first"), attrgetter("last"), attrgetter("size")
 
@@ -274,10 +281,12 @@ class IdSet:
             pairs (numbers of the parts, the ids that are in exactly those), ordered by the numbers. Ids
             that are in none come first, under `()`. Groups are never empty; together they are this set.
         """
-        same = [number for number, part in enumerate(parts) if part._is(self)]
-        others = [(number, part) for number, part in enumerate(parts) if part and number not in same]
+        same = tuple(number for number, part in enumerate(parts) if part._is(self))
+        others = [(number, part) for number, part in enumerate(parts) if part and not part._is(self)]
         if self and not others:
-            return [(tuple(same), self)]
+            return [(same, self)]
+        if self._looks(others) > len(self) + sum(len(part) for _, part in others):
+            return self._labelled(same, others)
         groups: dict[tuple[int, ...], ChunkWriter] = {}
         for chunk in self._chunks:
             whole = list(same)
@@ -291,6 +300,37 @@ class IdSet:
             for numbers, piece in _by_signature(chunk, tuple(sorted(whole)), partly):
                 groups.setdefault(numbers, ChunkWriter()).add(piece)
         return [(numbers, IdSet.of_chunks(groups[numbers].done())) for numbers in sorted(groups)]
+
+    def _looks(self, parts: Sequence[tuple[int, IdSet]]) -> int:
+        """About what looking at `parts` chunk by chunk costs, when telling an id with all its marks costs 1."""
+        pairs = 0
+        for _, part in parts:
+            first, last = part._chunks[0].first, part._chunks[-1].last
+            pairs += len(overlapping(self._chunks, first, last))
+        return _PAIR * pairs
+
+    def _labelled(
+        self, same: tuple[int, ...], parts: Sequence[tuple[int, IdSet]]
+    ) -> list[tuple[tuple[int, ...], IdSet]]:
+        """The groups of `partition` for many parts, each of which may overlap with all chunks."""
+        own = ((0, block) for block in self.blocks())
+        others = ((mark, block) for mark, (_, part) in enumerate(parts, 1) for block in part.blocks())
+        groups: dict[tuple[int, ...], IdSetBuilder] = {}
+        waiting: dict[tuple[int, ...], list[bytes]] = {}  # a piece has one id of a group, or two
+        count = 0
+        for marks, ids in chain(borne(own, others), [((), [])]):
+            if marks and not marks[0]:
+                waiting.setdefault(marks, []).extend(ids)
+                count += len(ids)
+            if count > _WAITING or not marks:
+                for key, some in waiting.items():
+                    groups.setdefault(key, IdSetBuilder()).extend_raw(some)
+                waiting, count = {}, 0
+        named = {
+            tuple(sorted((*same, *(parts[mark - 1][0] for mark in marks[1:])))): builder.build()
+            for marks, builder in groups.items()
+        }
+        return [(numbers, named[numbers]) for numbers in sorted(named)]
 
 
 def _by_signature(

@@ -149,9 +149,18 @@ def test_first_gives_the_smallest(ids, count):
     assert IdSet.of(ids).first(count) == sorted(ids)[:count]
 
 
+@pytest.mark.parametrize(("pair", "waiting"), [(0, 0), (1_000_000, 0), (1_000_000, 65_536)])
 @given(st.sets(st.sampled_from("abcdefgh")), st.lists(st.sets(st.sampled_from("abcdefghxy")), max_size=5))
 @few
-def test_partition_gives_every_id_to_the_one_group_of_the_parts_that_hold_it(ids, parts):
+def test_partition_gives_every_id_to_the_one_group_of_the_parts_that_hold_it(pair, waiting, ids, parts):
+    """Chunk by chunk for few parts, id by id for many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(idset, "_PAIR", pair)
+        patch.setattr(idset, "_WAITING", waiting)
+        _is_a_partition(ids, parts)
+
+
+def _is_a_partition(ids, parts):
     groups = IdSet.of(ids).partition([IdSet.of(part) for part in parts])
     expected: dict[tuple[int, ...], set[str]] = {}
     for each in ids:
