@@ -32,7 +32,7 @@ class ChunkBuilder:
 
     What arrives in order is not sorted. The rest is sorted a short run at a time; all runs are cut at the same
     bounds, and what lies between two bounds is sorted in the end. So nothing that is sorted is larger than the
-    processor's cache, which takes half the time of sorting megabytes, and memory holds little of it.
+    processor's cache, which is much faster than sorting megabytes, and memory holds little of it.
 
     Attributes:
         added: how many ids were added, repeated ones included.

@@ -281,8 +281,9 @@ class IdSet:
             pairs (numbers of the parts, the ids that are in exactly those), ordered by the numbers. Ids
             that are in none come first, under `()`. Groups are never empty; together they are this set.
         """
-        same = tuple(number for number, part in enumerate(parts) if part._is(self))
-        others = [(number, part) for number, part in enumerate(parts) if part and not part._is(self)]
+        equal = [part._is(self) for part in parts]
+        same = tuple(number for number, is_equal in enumerate(equal) if is_equal)
+        others = [(number, part) for number, part in enumerate(parts) if part and not equal[number]]
         if self and not others:
             return [(same, self)]
         if self._looks(others) > len(self) + sum(len(part) for _, part in others):
@@ -316,21 +317,29 @@ class IdSet:
         own = ((0, block) for block in self.blocks())
         others = ((mark, block) for mark, (_, part) in enumerate(parts, 1) for block in part.blocks())
         groups: dict[tuple[int, ...], IdSetBuilder] = {}
-        waiting: dict[tuple[int, ...], list[bytes]] = {}  # a piece has one id of a group, or two
+        waiting: dict[tuple[int, ...], list[bytes]] = {}  # what comes at once has an id or two of each group
         count = 0
-        for marks, ids in chain(borne(own, others), [((), [])]):
-            if marks and not marks[0]:
-                waiting.setdefault(marks, []).extend(ids)
-                count += len(ids)
-            if count > _WAITING or not marks:
-                for key, some in waiting.items():
-                    groups.setdefault(key, IdSetBuilder()).extend_raw(some)
-                waiting, count = {}, 0
+        for marks, ids in borne(own, others):
+            if marks[0]:
+                continue  # not of this set
+            waiting.setdefault(marks, []).extend(ids)
+            count += len(ids)
+            if count > _WAITING:
+                _hand_over(waiting, groups)
+                count = 0
+        _hand_over(waiting, groups)
         named = {
             tuple(sorted((*same, *(parts[mark - 1][0] for mark in marks[1:])))): builder.build()
             for marks, builder in groups.items()
         }
         return [(numbers, named[numbers]) for numbers in sorted(named)]
+
+
+def _hand_over(waiting: dict[tuple[int, ...], list[bytes]], groups: dict[tuple[int, ...], IdSetBuilder]) -> None:
+    """Give what waits to the builders of its groups. Nothing waits afterwards."""
+    for marks, ids in waiting.items():
+        groups.setdefault(marks, IdSetBuilder()).extend_raw(ids)
+    waiting.clear()
 
 
 def _by_signature(

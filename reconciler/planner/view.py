@@ -128,7 +128,7 @@ class View:
         return _NOTHING if self.seen is None else self.seen.asked - self.seen.present
 
     def _wanted(self, new: IdSet, known: IdSet) -> Iterator[tuple[ActionKind, str, IdSet]]:
-        """The table of this module's docstring, row by row, for ids that the state knows, or does not."""
+        """The table in the docstring of `planner`, row by row, for ids that the state knows, or does not."""
         present, absent = _NOTHING if self.seen is None else self.seen.present, self._absent
         rows: list[tuple[Status | None, IdSet]] = [(None, new), *self._by_status(known)]
         for status, ids in rows:

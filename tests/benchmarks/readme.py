@@ -21,7 +21,7 @@ _ROWS = (
     ("`plan`, nothing recorded", "plan, any order, none recorded, cache cold"),
     ("`plan`, all recorded", "plan, any order, all recorded, cache cold"),
     ("`plan`, 1 % changed since", "plan, any order, 1 % changed, cache warm"),
-    ("the same without the cache", "plan, any order, 1 % changed, cache cold"),
+    ("the same, the log never seen", "plan, any order, 1 % changed, cache cold"),
     ("`plan`, nothing changed since", "plan, any order, all recorded, cache warm"),
     ("ids sorted: nothing recorded", "plan, sorted, none recorded, cache cold"),
     ("ids sorted: all recorded", "plan, sorted, all recorded, cache cold"),

@@ -60,6 +60,7 @@ def test_an_unknown_token_or_key_is_refused(make):
 def test_by_default_any_credential_may_write(api, headers):
     api.http.headers = headers
     api.create()
+    assert [each["name"] for each in api.result("GET")] == ["docs"]
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)

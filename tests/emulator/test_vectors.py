@@ -157,7 +157,8 @@ def test_a_body_that_is_not_json_is_refused(docs, body, content_type):
 
 def test_the_content_type_of_wrangler_is_json(docs):
     headers = {"content-type": "application/json; charset=utf-8;"}
-    docs.result("POST", "/docs/delete_by_ids", content='{"ids":["a"]}', headers=headers)
+    found = docs.result("POST", "/docs/delete_by_ids", content='{"ids":["a"]}', headers=headers)
+    assert found["mutationId"]
 
 
 def test_deleting_what_does_not_exist_succeeds_with_a_mutation_of_its_own(docs):
