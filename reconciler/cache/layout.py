@@ -42,8 +42,18 @@ class Writer:
 
     def set(self, ids: IdSet) -> int:
         """Add a set: its number."""
-        places = [self._chunk(chunk) for chunk in ids.pieces]
+        places = [self.chunk(chunk) for chunk in ids.pieces]
         return self._add("sets", [ids.digest(), _runs(places)])
+
+    def chunk(self, chunk: Chunk) -> int:
+        """Add a chunk, unless it is there: its number."""
+        number = self._chunks.get(id(chunk))
+        if number is None:
+            placed = self._write(chunk.block())
+            number = self._add("chunks", [*placed, chunk.count, chunk.first.decode(), chunk.last.decode()])
+            self._chunks[id(chunk)] = number
+            self._held.append(chunk)
+        return number
 
     def block(self, data: bytes) -> int:
         """Add bytes: their number."""
@@ -54,15 +64,6 @@ class Writer:
         index = json.dumps({"key": key, "document": document, **self._index}).encode()
         self._file.write(index)
         self._file.write(f"{self._end:016x}{sha256(index).hexdigest()}".encode() + MAGIC)
-
-    def _chunk(self, chunk: Chunk) -> int:
-        number = self._chunks.get(id(chunk))
-        if number is None:
-            placed = self._write(chunk.block())
-            number = self._add("chunks", [*placed, chunk.count, chunk.first.decode(), chunk.last.decode()])
-            self._chunks[id(chunk)] = number
-            self._held.append(chunk)
-        return number
 
     def _write(self, data: bytes) -> list[Any]:
         start = self._end
@@ -134,14 +135,10 @@ class Contents:
         """The set of this number."""
         digest, runs = self._sets[number]
         places = (place for first, last in runs for place in range(first, last + 1))
-        return IdSet.of_chunks(tuple(map(self._chunk, places)), digest)
+        return IdSet.of_chunks(tuple(map(self.chunk, places)), digest)
 
-    def block(self, number: int) -> Kept:
-        """The bytes of this number."""
-        start, size, digest = self._blocks[number]
-        return Kept.placed(self._file, start, size, bytes.fromhex(digest))
-
-    def _chunk(self, number: int) -> Chunk:
+    def chunk(self, number: int) -> Chunk:
+        """The chunk of this number."""
         made = self._made.get(number)
         if made is None:
             start, size, digest, count, first, last = self._chunks[number]
@@ -149,6 +146,11 @@ class Contents:
             made.count, made.first, made.last = count, first.encode(), last.encode()
             self._made[number] = made
         return made
+
+    def block(self, number: int) -> Kept:
+        """The bytes of this number."""
+        start, size, digest = self._blocks[number]
+        return Kept.placed(self._file, start, size, bytes.fromhex(digest))
 
 
 def _runs(places: Sequence[int]) -> list[list[int]]:

@@ -1,7 +1,7 @@
 """The batches of a target: one record each for whoever looks at one, columns for a hundred thousand of them.
 
 A log of ten million ids holds a hundred thousand batches. As objects with sets of their own they would take ten
-times the memory of what they say, so `Batches` keeps a column for each field and the ids in `kept.Pages`, and
+times the memory of what they say, so `Batches` keeps a column for each field and the ids in `pages.Pages`, and
 makes a record, and of it the ids, only when somebody asks.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Final, overload
 
 from reconciler.model.idset import IdSet
-from reconciler.model.kept import Pages
 from reconciler.model.layers import named_twice
+from reconciler.model.pages import Pages
 from reconciler.model.status import REJECTED, Status
 
 #: (numbers of declarations, ids): which declarations each id came from.
@@ -150,12 +150,17 @@ class Columns:
             self.processed_at[row],
         )
 
-    def blocks(self, row: int) -> Iterator[tuple[tuple[int, ...], bytes]]:
-        """(numbers of declarations, their ids joined) of a row."""
+    def places(self, row: int) -> Iterator[tuple[tuple[int, ...], int, int]]:
+        """(numbers of declarations, where the block of their ids begins and ends) of a row."""
         start = self.offset[row]
         for numbers, size in self.shape[row]:
-            yield numbers, self.pages.read(start, size)
-            start += size
+            yield numbers, start, start + size
+            start += size + 1  # what joins it to the next
+
+    def blocks(self, row: int) -> Iterator[tuple[tuple[int, ...], bytes]]:
+        """(numbers of declarations, their ids joined) of a row."""
+        for numbers, start, end in self.places(row):
+            yield numbers, self.pages.read(start, end - start)
 
 
 class _Stored(Sequence[tuple[tuple[int, ...], IdSet]]):

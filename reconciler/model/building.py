@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, ascending, unique
+from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, Joined, ascending, bounds, split, unique
 from reconciler.model.kept import Kept
 from reconciler.model.merging import merged
 
@@ -57,14 +57,14 @@ class ChunkBuilder:
         else:
             self._gather(ids)
 
-    def extend_block(self, block: bytes) -> None:
-        """Add ids that are UTF-8, in order, each once, and joined by 0xFF already."""
-        end = block.find(SEPARATOR)
-        if not self._run and (block if end < 0 else block[:end]) > self._greatest:
+    def extend_block(self, block: Joined) -> None:
+        """Add a chunk, or ids that are UTF-8, in order, each once, and joined by 0xFF already."""
+        first, last = bounds(block)
+        if not self._run and first > self._greatest:
             self.added += self._ordered.add(block)
-            self._greatest = block[block.rfind(SEPARATOR) + 1 :]
-        elif block:
-            ids = block.split(SEPARATOR)
+            self._greatest = last
+        elif first:
+            ids = split(block)
             self.added += len(ids)
             self._gather(ids)
 

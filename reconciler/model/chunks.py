@@ -40,9 +40,8 @@ class Chunk(Kept):
     def __init__(self, block: bytes, count: int) -> None:
         super().__init__(block)
         self.count = count
-        end = block.find(SEPARATOR)
-        self.first = block if end < 0 else block[:end]
-        self.last = block[block.rfind(SEPARATOR) + 1 :]
+        self.first = first_of(block)
+        self.last = last_of(block)
 
     def block(self) -> bytes:
         """Its ids, joined.
@@ -65,6 +64,17 @@ class Chunk(Kept):
         start = 0 if low <= self.first else lower_bound(block, low)
         end = len(block) if self.last <= high else after(block, high, start) - 1
         return block[start : max(start, end)]
+
+
+def first_of(block: bytes, start: int = 0) -> bytes:
+    """The id that begins at `start`."""
+    end = block.find(SEPARATOR, start)
+    return block[start : len(block) if end < 0 else end]
+
+
+def last_of(block: bytes, end: int | None = None) -> bytes:
+    """The id that ends before `end`, or with `block`."""
+    return block[block.rfind(SEPARATOR, 0, end) + 1 : end]
 
 
 def lower_bound(block: bytes, key: bytes, start: int = 0) -> int:
@@ -100,11 +110,24 @@ def count_of(block: bytes) -> int:
     return block.count(SEPARATOR) + 1 if block else 0
 
 
-#: Ids in order: a chunk, a block of joined ids, or ids one by one.
-Piece = Chunk | bytes | list[bytes]
+#: Ids in order, joined: a chunk or a block.
+Joined = Chunk | bytes
+
+#: Ids in order, joined or one by one.
+Piece = Joined | list[bytes]
 
 
-def joined(piece: Chunk | bytes) -> bytes:
+def bounds(piece: Joined) -> tuple[bytes, bytes]:
+    """The first and the last id of a piece; (b"", b"") when it is empty."""
+    return (piece.first, piece.last) if isinstance(piece, Chunk) else (first_of(piece), last_of(piece))
+
+
+def size_of(piece: Joined) -> int:
+    """Bytes of a piece."""
+    return piece.size if isinstance(piece, Chunk) else len(piece)
+
+
+def joined(piece: Joined) -> bytes:
     """The ids of a piece as a block."""
     return piece.block() if isinstance(piece, Chunk) else piece
 

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import os
 import threading
-from bisect import bisect_right
-from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 from reconciler.errors import CacheDamaged
 
 #: Bytes of ids that a process holds in memory before the next ones go to the scratch file.
 SCRATCH_ABOVE = 8 * 1_048_576
-
-#: Bytes of a page.
-PAGE_BYTES: Final = 131_072
 
 
 class OpenFile(Protocol):
@@ -138,67 +133,3 @@ class Kept:
             f"the file {name} of the cache does not hold what was written to it",
             hint="it was removed; run the command again",
         )
-
-
-class Pages:
-    """Blocks of ids one after another, in any order: what is only added to, and read at a place that is known.
-
-    Args:
-        settled: pages that are there already.
-
-    Attributes:
-        size: bytes of what is settled.
-    """
-
-    def __init__(self, settled: Iterable[Kept] = ()) -> None:
-        self.size = 0
-        self._starts: list[int] = []
-        self._pages: list[Kept] = []
-        self._page = bytearray()  # it is filled again and again: growing costs more than filling
-        self._filled = 0
-        self._read: tuple[int, bytes] = (-1, b"")  # the page read last: what is next is most often in it
-        for page in settled:
-            self._settle(page)
-
-    def add(self, block: bytes) -> int:
-        """Add `block`: its place."""
-        start = self._filled
-        self._filled = start + len(block)
-        self._page[start : self._filled] = block
-        return self.size + start
-
-    def cut(self, place: int) -> None:
-        """Take back what was added from `place` on, if it was not settled."""
-        if place >= self.size:
-            self._filled = place - self.size
-
-    def settle(self, *, all_of_it: bool = False) -> None:
-        """What was added stays, once it fills a page, or whatever there is."""
-        if self._filled >= (1 if all_of_it else PAGE_BYTES):
-            self._settle(Kept(bytes(memoryview(self._page)[: self._filled])))
-            self._filled = 0
-
-    def _settle(self, page: Kept) -> None:
-        self._starts.append(self.size)
-        self._pages.append(page)
-        self.size += page.size
-
-    def pages(self) -> tuple[Kept, ...]:
-        """All of it, what was added last too."""
-        self.settle(all_of_it=True)
-        return tuple(self._pages)
-
-    def read(self, place: int, size: int) -> bytes:
-        """`size` bytes from `place` on, which were added at once.
-
-        Raises:
-            CacheDamaged: the file that has them does not give back what was written.
-        """
-        if place >= self.size:
-            return bytes(self._page[place - self.size : place - self.size + size])
-        number = bisect_right(self._starts, place) - 1
-        found = self._read  # another thread may put another page there
-        if number != found[0]:
-            found = self._read = number, self._pages[number].read()
-        start = place - self._starts[number]
-        return found[1][start : start + size]

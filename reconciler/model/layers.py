@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from reconciler.model.chunks import SEPARATOR
+from reconciler.model.chunks import Joined, bounds, size_of, split
 from reconciler.model.idset import IdSet, IdSetBuilder
 
 K = TypeVar("K", bound=Hashable)
@@ -29,11 +29,11 @@ class _Layer(Generic[K]):
     twice: IdSet = field(default_factory=IdSet)
 
 
-def last_named(blocks: Iterable[tuple[K, bytes]]) -> dict[K, IdSet]:
+def last_named(blocks: Iterable[tuple[K, Joined]]) -> dict[K, IdSet]:
     """For each key the ids that were named under it last.
 
     Args:
-        blocks: (key, ids in order joined by 0xFF), in order of the log.
+        blocks: (key, a chunk or ids in order joined by 0xFF), in order of the log.
     """
     layers = list(_layers(blocks))
     found: dict[K, list[IdSet]] = {}
@@ -46,8 +46,8 @@ def last_named(blocks: Iterable[tuple[K, bytes]]) -> dict[K, IdSet]:
     return {key: IdSet.union(sets) for key, sets in found.items()}
 
 
-def named_twice(blocks: Iterable[bytes]) -> IdSet:
-    """The ids that are in more than one of `blocks` (ids in order joined by 0xFF)."""
+def named_twice(blocks: Iterable[Joined]) -> IdSet:
+    """The ids that are in more than one of `blocks` (chunks, or ids in order joined by 0xFF)."""
     found: list[IdSet] = []
     before = IdSet()
     for layer in _layers((None, block) for block in blocks):
@@ -57,9 +57,9 @@ def named_twice(blocks: Iterable[bytes]) -> IdSet:
     return IdSet.union(found)
 
 
-def _layers(blocks: Iterable[tuple[K, bytes]]) -> Iterator[_Layer[K]]:
+def _layers(blocks: Iterable[tuple[K, Joined]]) -> Iterator[_Layer[K]]:
     """Parts of the log, oldest first."""
-    short: list[tuple[K, bytes]] = []
+    short: list[tuple[K, Joined]] = []
     size = 0
     for run in _runs(blocks):
         if isinstance(run, dict):
@@ -69,7 +69,7 @@ def _layers(blocks: Iterable[tuple[K, bytes]]) -> Iterator[_Layer[K]]:
             yield _Layer(run)
             continue
         short += run
-        size += sum(len(block) for _, block in run)
+        size += sum(size_of(block) for _, block in run)
         if size > LAYER_BYTES:
             yield _told_apart(short)
             short, size = [], 0
@@ -77,22 +77,21 @@ def _layers(blocks: Iterable[tuple[K, bytes]]) -> Iterator[_Layer[K]]:
         yield _told_apart(short)
 
 
-def _runs(blocks: Iterable[tuple[K, bytes]]) -> Iterator[dict[K, IdSet] | list[tuple[K, bytes]]]:
+def _runs(blocks: Iterable[tuple[K, Joined]]) -> Iterator[dict[K, IdSet] | list[tuple[K, Joined]]]:
     """Stretches in which every block stands above the one before it: long ones as sets, short ones as they are."""
-    run: list[tuple[K, bytes]] = []
+    run: list[tuple[K, Joined]] = []
     size = 0
     builders: dict[K, IdSetBuilder] = {}
     greatest = b""
     for key, block in blocks:
-        end = block.find(SEPARATOR)
-        first = block if end < 0 else block[:end]
+        first, last = bounds(block)
         if first <= greatest:
             if run or builders:
                 yield _ended(builders, run)
             run, size, builders = [], 0, {}
-        greatest = block[block.rfind(SEPARATOR) + 1 :]
+        greatest = last
         run.append((key, block))
-        size += len(block)
+        size += size_of(block)
         if size > LAYER_BYTES:
             _extend(builders, run)
             run, size = [], 0
@@ -100,14 +99,16 @@ def _runs(blocks: Iterable[tuple[K, bytes]]) -> Iterator[dict[K, IdSet] | list[t
         yield _ended(builders, run)
 
 
-def _ended(builders: dict[K, IdSetBuilder], run: list[tuple[K, bytes]]) -> dict[K, IdSet] | list[tuple[K, bytes]]:
+def _ended(
+    builders: dict[K, IdSetBuilder], run: list[tuple[K, Joined]]
+) -> dict[K, IdSet] | list[tuple[K, Joined]]:
     if not builders:
         return run
     _extend(builders, run)
     return {key: builder.build() for key, builder in builders.items()}
 
 
-def _extend(builders: dict[K, IdSetBuilder], run: Iterable[tuple[K, bytes]]) -> None:
+def _extend(builders: dict[K, IdSetBuilder], run: Iterable[tuple[K, Joined]]) -> None:
     for key, block in run:
         builder = builders.get(key)
         if builder is None:
@@ -115,11 +116,11 @@ def _extend(builders: dict[K, IdSetBuilder], run: Iterable[tuple[K, bytes]]) -> 
         builder.extend_block(block)
 
 
-def _told_apart(blocks: list[tuple[K, bytes]]) -> _Layer[K]:
+def _told_apart(blocks: list[tuple[K, Joined]]) -> _Layer[K]:
     last: dict[bytes, K] = {}
     twice: list[bytes] = []
     for key, block in blocks:
-        ids = block.split(SEPARATOR)
+        ids = split(block)
         twice += [raw for raw in ids if raw in last]
         last.update(dict.fromkeys(ids, key))
     parts: dict[K, list[bytes]] = {}

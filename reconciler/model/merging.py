@@ -13,6 +13,7 @@ from operator import attrgetter
 from reconciler.model.chunks import (
     SEPARATOR,
     Chunk,
+    Joined,
     Piece,
     after,
     holds_at,
@@ -58,7 +59,7 @@ class _Cursor:
         """The last id of the chunk that is next."""
         return self._run[self._number].last
 
-    def take(self, limit: bytes) -> Chunk | bytes:
+    def take(self, limit: bytes) -> Joined:
         """What is left of the next chunk, up to and with `limit`."""
         chunk = self._run[self._number]
         if chunk.last <= limit:
@@ -72,7 +73,7 @@ class _Cursor:
         start, self._at = self._at, after(self._block, limit, self._at)
         return self._block[start : max(start, self._at - 1)]
 
-    def rest(self) -> Iterator[Chunk | bytes]:
+    def rest(self) -> Iterator[Joined]:
         """Everything that is left."""
         if self._block is not None:
             yield self._block[self._at :]
@@ -80,9 +81,7 @@ class _Cursor:
         yield from self._run[self._number :]
 
 
-def beside(
-    left: Sequence[Chunk], right: Sequence[Chunk]
-) -> Iterator[tuple[Chunk | bytes | None, Chunk | bytes | None]]:
+def beside(left: Sequence[Chunk], right: Sequence[Chunk]) -> Iterator[tuple[Joined | None, Joined | None]]:
     """Two runs side by side, in pieces: what one has up to some id, and what the other has up to the same id.
 
     None stands for a run that has nothing there. Memory: about two chunks of each.

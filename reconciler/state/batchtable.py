@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from reconciler.model.batches import CODES, COLUMNS, NOT_ACCEPTED, STATUSES, Columns, Shape
 from reconciler.model.chunks import block_of, in_order
-from reconciler.model.kept import Pages
+from reconciler.model.pages import Pages
 from reconciler.model.status import REJECTED, Status
 
 #: Steps that take back a change, to be taken from the last to the first.
@@ -87,17 +87,17 @@ class BatchTable(Columns):
             run: its run.
             intent: the place of the intent.
             at: RFC 3339.
-            groups: (numbers of declarations, ids in any order).
+            groups: (numbers of declarations, ids in any order), at least one; each has ids.
         """
         named, blocks, parts = 0, [], []
         for numbers, ids in groups:
             ordered = in_order(ids)
             block = block_of(ordered)
             named += len(ordered)
-            blocks.append(block)
+            blocks.append((block, len(ordered)))
             parts.append((numbers, len(block)))
         shape = tuple(parts)
-        place = self.pages.add(b"".join(blocks))
+        place = self.pages.add(blocks)
         self._undo.append(partial(self._cut, len(self.number), self._ascending, place))
         if self.number and self.number[-1] >= number:
             self._ascending = False

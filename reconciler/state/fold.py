@@ -269,12 +269,14 @@ class Fold(Tables):
         self._open_target(event.target)
         if event.batch in self._batches or not 1 <= event.batch <= _LAST_BATCH:
             raise Refused(f"batch number {event.batch} is used already, or is none")
+        if not event.ids:
+            raise Refused(f"batch {event.batch} names no id")
         groups = self._grouped(event.target, event.ids, event.declarations)
         table = self._ledgers[event.target].batches
         named = table.add(event.batch, self._frame.run, self._stamp, self._frame.at, groups)
         several = len(groups) > 1 and len(set(event.ids)) != len(event.ids)
-        if not event.ids or named != len(event.ids) or several:
-            raise Refused(f"batch {event.batch} names no id, or one twice")
+        if named != len(event.ids) or several:
+            raise Refused(f"batch {event.batch} names an id twice")
         self._undo.append(partial(self._batches.pop, event.batch, None))
         self._batches[event.batch] = table
         if event.batch >= self._next_batch:

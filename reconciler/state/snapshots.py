@@ -15,7 +15,9 @@ from typing import Any
 
 from reconciler.cache import Cache, Contents, Writer
 from reconciler.model.batches import COLUMNS, Batches, Columns
-from reconciler.model.kept import Pages
+from reconciler.model.chunks import Chunk
+from reconciler.model.kept import Kept
+from reconciler.model.pages import Pages
 from reconciler.model.status import Status
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (
@@ -70,7 +72,8 @@ class Snapshot:
     def projection(self) -> Projection:
         """The projection. Ids and batches are read when they are asked for."""
         said = self._contents.document
-        pages = Pages(map(self._contents.block, said["pages"]))
+        chunk, block = self._contents.chunk, self._contents.block
+        pages = Pages(chunk(number) if in_order else block(number) for in_order, number in said["pages"])
         targets = [self._target(each, pages) for each in said["targets"]]
         declarations = [self._declaration(each) for each in said["declarations"]]
         return Projection(
@@ -141,11 +144,16 @@ def _write(projection: Projection, writer: Writer) -> Mapping[str, Any]:
     return {
         **{name: getattr(projection, name) for name in named},
         "targets": targets,
-        "pages": [] if pages is None else [writer.block(page.read()) for page in pages.pages()],
+        "pages": [] if pages is None else [_written_page(page, writer) for page in pages.pages()],
         "declarations": [_written_declaration(each, writer) for each in projection.declarations.values()],
         "runs": [asdict(run) for run in projection.runs],
         "limits_ignored": [asdict(each) for each in projection.limits_ignored],
     }
+
+
+def _written_page(page: Kept, writer: Writer) -> tuple[bool, int]:
+    """Is it in order, and its number. What is in order is most often a part of a set, too, and is there once."""
+    return (True, writer.chunk(page)) if isinstance(page, Chunk) else (False, writer.block(page.read()))
 
 
 def _written(record: TargetRecord, batches: Batches, writer: Writer) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from itertools import chain
 from typing import Final, NamedTuple
 
 from reconciler.model.batches import STATUSES, Batches, BatchRecord, Columns
+from reconciler.model.chunks import Joined
 from reconciler.model.idset import IdSet, IdSetBuilder
 from reconciler.model.labels import borne
 from reconciler.model.layers import last_named
@@ -135,13 +136,24 @@ def summarize(ledger: Ledger) -> tuple[dict[Status, IdSet], tuple[Declared, ...]
     )
 
 
-def _of_batches(table: Columns) -> Iterator[tuple[_Key, bytes]]:
-    """The blocks of the batches that were not rejected, in order of the log."""
+def _of_batches(table: Columns) -> Iterator[tuple[_Key, Joined]]:
+    """The ids of the batches that were not rejected, in order of the log. What stands in order is one piece."""
+    pages = table.pages
+    key: _Key | None = None
+    start = end = reach = 0
     for row, code in enumerate(table.status):
         status = STATUSES[code]
-        if isinstance(status, Status):
-            for numbers, block in table.blocks(row):
-                yield (status, numbers), block
+        if not isinstance(status, Status):
+            continue
+        for numbers, begin, stop in table.places(row):
+            if (status, numbers) == key and begin == end + 1 and stop <= reach:
+                end = stop
+                continue
+            if key is not None:
+                yield key, pages.piece(start, end)
+            key, start, end, reach = (status, numbers), begin, stop, pages.reach(begin)
+    if key is not None:
+        yield key, pages.piece(start, end)
 
 
 def _named_singly(ledger: Ledger) -> IdSet:

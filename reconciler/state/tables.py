@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from reconciler.clock import parse_timestamp
 from reconciler.model.batches import Batches, Shape
 from reconciler.model.idset import IdSet
-from reconciler.model.kept import Pages
+from reconciler.model.pages import Pages
 from reconciler.model.target import Target
 from reconciler.model.tombstones import (
     DeclarationRecord,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import building, chunks, kept, merging
+from reconciler.model import building, chunks, kept, merging, pages
 from reconciler.model.batches import Batches, Columns
 from reconciler.model.chunks import block_of, in_order
 from reconciler.model.idset import IdSet, IdSetBuilder
-from reconciler.model.kept import Kept, Pages
+from reconciler.model.kept import Kept
+from reconciler.model.pages import Pages
 from reconciler.model.status import Status
 from reconciler.state.batchtable import BatchTable
 
@@ -26,7 +28,7 @@ def chunks_are(request, monkeypatch):
     if request.param == "as it is":
         return
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 8)
-    monkeypatch.setattr(kept, "PAGE_BYTES", 8)
+    monkeypatch.setattr(pages, "PAGE_BYTES", 8)
     for name, value in {"_RUN_IDS": 4, "_RANGES": 3, "_PAGE_BYTES": 12, "LARGE": 40, "_SAMPLED": 2}.items():
         monkeypatch.setattr(building, name, value)
     monkeypatch.setattr(merging, "LOOK_UP", 3)
@@ -141,39 +143,79 @@ def test_a_builder_takes_blocks_and_ids_in_any_mixture(steps):
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["add", "add", "cut", "settle", "all"]), st.binary(max_size=12), st.integers(1, 20)
+            st.sampled_from(["add", "add", "cut", "settle", "all"]),
+            st.lists(st.sets(one_id, min_size=1, max_size=4), min_size=1, max_size=3),
+            st.integers(1, 20),
         )
     )
 )
 @few
 def test_pages_give_back_every_block_at_its_place(steps):
-    pages, plain, blocks, settled = Pages(), b"", [], 0
-    for what, data, least in steps:
+    made, added, settled = Pages(), [], 0  # `added`: (place, block), some at once
+    for what, sets, least in steps:
         match what:
             case "add":
-                assert pages.add(data) == len(plain)
-                blocks.append((len(plain), data))
-                plain += data
+                blocks = [block_of(in_order(list(ids))) for ids in sets]
+                place, at_once = made.add((block, len(ids)) for block, ids in zip(blocks, sets, strict=True)), []
+                for block in blocks:
+                    at_once.append((place, block))
+                    place += len(block) + 1
+                added.append(at_once)
             case "cut":
-                while blocks and blocks[-1][0] >= settled and len(plain) - blocks[-1][0] <= least:
-                    place, _ = blocks.pop()
-                    pages.cut(place)
-                    plain = plain[:place]
+                for _ in range(least // 5):
+                    if added and added[-1][0][0] >= settled:
+                        made.cut(added.pop()[0][0])
             case "settle":
-                with patch.object(kept, "PAGE_BYTES", least):
-                    pages.settle()
-                settled = len(plain) if len(plain) - settled >= least else settled
+                with patch.object(pages, "PAGE_BYTES", least):
+                    made.settle()
+                settled = made.size
             case _:
-                settled = len(plain)
-                assert b"".join(page.read() for page in pages.pages()) == plain
-        assert pages.size == settled
+                made.pages()
+                settled = made.size
+        assert made.size == settled
+        blocks = list(chain.from_iterable(added))
         for place, block in [*blocks, *reversed(blocks)]:
-            assert pages.read(place, len(block)) == block
-    for place, _ in blocks:
-        if place < pages.size:
-            pages.cut(place)  # what is settled stays
-    again = Pages(map(Kept, [page.read() for page in pages.pages()]))
-    assert all(again.read(place, len(block)) == block for place, block in blocks)
+            assert made.read(place, len(block)) == block == chunks.joined(made.piece(place, place + len(block)))
+    for at_once in added:
+        if at_once[0][0] < made.size:
+            made.cut(at_once[0][0])  # what is settled stays
+    blocks = list(chain.from_iterable(added))
+    for pages_ in (made, Pages(made.pages()), Pages(Kept(page.read()) for page in made.pages())):
+        assert all(pages_.read(place, len(block)) == block for place, block in blocks)
+        assert sum(page.size for page in pages_.pages()) == pages_.size
+
+
+@given(st.lists(st.sets(one_id, min_size=1, max_size=4), max_size=8), st.booleans(), st.integers(1, 40))
+@few
+def test_what_is_within_reach_is_in_order_and_a_whole_page_of_it_a_chunk(sets, ascending, least):
+    if ascending:
+        every = sorted(set().union(*sets))
+        sets = [every[start : start + 3] for start in range(0, len(every), 3)]
+    made, places = Pages(), []
+    with patch.object(pages, "PAGE_BYTES", least):
+        for ids in sets:
+            block = block_of(in_order(list(ids)))
+            places.append((made.add([(block, len(ids))]), len(block)))
+            assert made.reach(places[-1][0]) == places[-1][0], "nothing is known before it is settled"
+            made.settle()
+    settled = made.size
+    for number, (start, size) in enumerate(places):
+        if start >= settled:
+            continue
+        reach = made.reach(start)
+        within = [end for end in (place + size for place, size in places[number:]) if end <= reach]
+        assert reach in (start, *within), "it ends where a block ends"
+        assert reach > start or not ascending
+        for count, end in enumerate(within, number + 1):
+            ids = chunks.split(made.piece(start, end))
+            assert ids == sorted({id_.encode() for some in sets[number:count] for id_ in some})
+    whole = [page for page in made.pages() if isinstance(page, chunks.Chunk)]
+    for page in whole:
+        ids = page.ids()
+        assert (page.count, page.first, page.last, ids) == (len(ids), ids[0], ids[-1], sorted(set(ids)))
+    starts = {start: made.piece(start, made.reach(start)) for start, _ in places if made.reach(start) > start}
+    assert all(any(page is piece for piece in starts.values()) for page in whole)
+    assert not ascending or len(whole) == len(made.pages())
 
 
 @given(st.lists(st.sets(one_id, min_size=2, max_size=5), max_size=6), st.integers(-8, 8), st.integers(-8, 8))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.model.kept import Pages
+from reconciler.model.pages import Pages
 from reconciler.state import events as ev
 from reconciler.state.batchtable import BatchTable
 

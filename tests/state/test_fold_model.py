@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hypothesis
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.model import layers, pages
 from reconciler.model.idset import IdSet
 from reconciler.model.tombstones import REJECTED, Status
 from reconciler.state import events as ev
@@ -14,6 +16,14 @@ from reconciler.state.frames import parse, seal
 IDS = [f"id-{n}" for n in range(7)]
 RUN = "r1"
 SETTINGS = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.function_scoped_fixture]}
+
+
+@pytest.fixture(autouse=True, params=["few ids", "as of many ids"])
+def sizes_are(request, monkeypatch):
+    """In a long log batches stand on pages, and what ascends there becomes sets as it is."""
+    if request.param == "as of many ids":
+        monkeypatch.setattr(pages, "PAGE_BYTES", 15)
+        monkeypatch.setattr(layers, "LAYER_BYTES", 10)
 
 
 def started(**options):

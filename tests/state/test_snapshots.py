@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reconciler.cache import NO_CACHE, Cache
 from reconciler.clock import ManualClock
 from reconciler.errors import CacheDamaged, ReconcilerError
-from reconciler.model import chunks, kept
+from reconciler.model import chunks, layers, pages
 from reconciler.model.tombstones import Projection, TargetRecord
 from reconciler.state import events as ev
 from reconciler.state import journal as journal_module
@@ -198,7 +198,8 @@ def cache(tmp_path):
 def chunks_are(request, monkeypatch):
     if request.param != "as it is":
         monkeypatch.setattr(chunks, "CHUNK_BYTES", 16)
-        monkeypatch.setattr(kept, "PAGE_BYTES", 16)
+        monkeypatch.setattr(pages, "PAGE_BYTES", 16)
+        monkeypatch.setattr(layers, "LAYER_BYTES", 0)
 
 
 @hypothesis.settings(max_examples=120, **SETTINGS)
@@ -305,6 +306,26 @@ def test_two_logs_of_one_lineage_never_take_each_others_snapshot(make_log, path,
     for _ in range(2):
         same(outcome(path, cache), outcome(path))
         same(outcome(there, cache), outcome(there))
+
+
+def test_ids_that_stand_in_order_in_the_log_are_in_the_snapshot_once(make_log, path, cache, tmp_path, monkeypatch):
+    """What was sent is in a batch and has a status, and both are the same bytes."""
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 2048)
+    monkeypatch.setattr(pages, "PAGE_BYTES", 2048)
+    monkeypatch.setattr(layers, "LAYER_BYTES", 4096)
+    log = begun(make_log)
+    ids = [f"customer-{number:05}" for number in range(5_000)]
+    for batch, start in enumerate(range(0, len(ids), 100), 1):
+        log.add(RUN, ev.Intent(batch, 1, [[[1], 100]], ids[start : start + 100]), ev.Accepted(batch, f"m{batch}"))
+    written(path, log.lines)
+    folded, found = outcome(path, cache), outcome(path, cache)
+    same(found, folded)
+    (file,) = (tmp_path / "derived").iterdir()
+    assert file.read_bytes().count(b"customer-02500") == 1
+    for projection in (folded, found):
+        record = projection.targets[1]
+        page = record.batches.columns.pages.pages()[1]
+        assert any(page is chunk for chunk in record.by_status["accepted"].pieces)
 
 
 @pytest.mark.parametrize("step", [1])
