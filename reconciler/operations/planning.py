@@ -52,19 +52,23 @@ class Planned:
         return tuple(sorted(found))
 
 
-def read_state(context: Context, meanwhile: Callable[[], object] | None = None) -> Projection:
+def read_state(
+    context: Context,
+    meanwhile: Callable[[], object] | None = None,
+    elsewhere: Callable[[Callable[[], object]], bool] | None = None,
+) -> Projection:
     """The state, folded; an empty projection when there is none. Takes no lock.
 
     Args:
         context: see Context.
-        meanwhile: see `read_projection`.
+        meanwhile, elsewhere: see `read_projection`.
 
     Raises:
         StateError: it cannot be read, or does not verify.
     """
     store = context.store()
     try:
-        return read_projection(store, context.clock, context.cache, meanwhile)
+        return read_projection(store, context.clock, context.cache, meanwhile, elsewhere)
     finally:
         store.close()
 
@@ -93,11 +97,24 @@ def plan(
         StateError: the state cannot be read.
         ServiceError: the live indexes cannot be read.
     """
-    with Beside(context, partial(read_ahead, paths, context.root, context.config, context.cache)) as files:
-        projection = read_state(context, meanwhile=files.begin)
-    desired = load(context, paths, projection=projection, conflicts=Severity.REFUSAL)
-    observation = observe(context, desired, projection, only=only, made=made) if refresh else None
-    planned = replan(context, desired, projection, observation, paths=tuple(paths), only=only)
+    with Beside(context) as snapshot:
+        with Beside(context) as files:
+            ahead = partial(read_ahead, paths, context.root, context.config, context.cache)
+            projection = read_state(
+                context,
+                meanwhile=partial(files.begin, ahead),
+                # While the other one is at work this one would only wait.
+                elsewhere=lambda work: files.done() and snapshot.begin(work),
+            )
+        desired = load(context, paths, projection=projection, conflicts=Severity.REFUSAL)
+        observation = observe(context, desired, projection, only=only, made=made) if refresh else None
+        planned = replan(context, desired, projection, observation, paths=tuple(paths), only=only)
+        return _told(context, planned)
+
+
+def _told(context: Context, planned: Planned) -> Planned:
+    """`planned` with what is to be said of the state."""
+    projection = planned.projection
     with closing(context.store()) as store:
         found = (*store_warnings(store), *moved_away(projection, store))
         if not projection.lineage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from reconciler.cache import Cache
@@ -19,7 +20,11 @@ _LARGE: Final = 4 * 1_048_576
 
 
 def read_projection(
-    store: Store, clock: Clock, cache: Cache, meanwhile: Callable[[], object] | None = None
+    store: Store,
+    clock: Clock,
+    cache: Cache,
+    meanwhile: Callable[[], object] | None = None,
+    elsewhere: Callable[[Callable[[], object]], bool] | None = None,
 ) -> Projection:
     """What the log in `store` adds up to; empty when there is none. Takes no lock.
 
@@ -30,6 +35,8 @@ def read_projection(
         clock: see Journal.
         cache: may have a snapshot, and gets one.
         meanwhile: called before a large log is parsed: to begin what can be done beside that.
+        elsewhere: begins what it is given in another process; False when it cannot. It is given the keeping of the
+            snapshot of a large log.
 
     Raises:
         StateDamaged, StateTooNew, StoreUnavailable, StateError: as `Journal.load`.
@@ -38,11 +45,14 @@ def read_projection(
     kept = _kept(store, cache) if store.local else None
     if kept is not None:
         return kept
-    if meanwhile is not None and store.size() >= _LARGE:
+    large = store.size() >= _LARGE
+    if meanwhile is not None and large:
         meanwhile()
     journal = Journal(store, clock)
     projection = journal.load()
-    keep_projection(journal, cache)
+    keep = partial(keep_projection, journal, cache)
+    if elsewhere is None or not large or not elsewhere(keep):
+        keep()
     return projection
 
 

@@ -45,6 +45,10 @@ except ChildProcessError:
 print(json.dumps({"forks": len(forks), "left": left, **said}))
 """
 
+#: The process that reads the id files: it has done so before this one has parsed the log, or is still at it.
+ENDED = "beside.Beside.done = lambda self: self._wait(0)\n"
+AT_WORK = "beside.Beside.done = lambda self: False\n"
+
 PLAN = """
 planned = planning.plan(context)
 said = {"fingerprint": planned.plan.fingerprint, "codes": [each.code for each in planned.plan.diagnostics]}
@@ -64,13 +68,13 @@ def project(tmp_path):
     return tmp_path
 
 
-def run(project, code, *, cache="cache", printed=()):
+def run(project, code, *, files=AT_WORK, cache="cache", printed=()):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("CLOUDFLARE")},
         "RECONCILER_CACHE": cache if cache == "off" else str(project / cache),
     }
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", BEGIN + textwrap.dedent(code) + END],
+        [sys.executable, "-W", "error", "-c", BEGIN + files + textwrap.dedent(code) + END],
         cwd=project,
         env=environment,
         capture_output=True,
@@ -87,12 +91,11 @@ def run(project, code, *, cache="cache", printed=()):
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems get no second process")
 class TestOnLinux:
     def test_a_plan_is_the_same_with_a_second_process_as_without(self, project):
-        beside = run(project, PLAN)
         alone = run(project, PLAN, cache="off")
-        assert (beside["forks"], beside["left"]) == (1, False)
         assert alone["forks"] == 0
-        assert beside["fingerprint"] == alone["fingerprint"]
-        assert beside["codes"] == alone["codes"]
+        for forks, files in enumerate((AT_WORK, ENDED), 1):
+            beside = run(project, PLAN, files=files, cache=f"cache-{forks}")
+            assert beside == {**alone, "forks": forks, "left": False}
 
     def test_it_leaves_the_ids_in_the_cache_before_this_process_asks_for_them(self, project):
         said = run(
@@ -108,12 +111,35 @@ class TestOnLinux:
         )
         assert said == {"forks": 1, "left": False, "parsed": 0, "ids": 1000}
 
+    @pytest.mark.parametrize(("files", "forks"), [(ENDED, 2), (AT_WORK, 1)])
+    def test_the_snapshot_is_written_in_another_process_unless_this_one_would_only_wait(
+        self, project, files, forks
+    ):
+        said = run(
+            project,
+            """
+            from reconciler.state import snapshots
+            def keep(*each, kept=snapshots.keep):
+                with open("pid", "w") as file:
+                    file.write(str(os.getpid()))
+                kept(*each)
+            snapshots.keep = keep
+            planned = planning.plan(context)
+            with open("pid") as file:
+                here = int(file.read()) == os.getpid()
+            found = snapshots.find(context.cache, planned.projection.lineage).projection()
+            said = {"here": here, "same": found.head == planned.projection.head}
+            """,
+            files=files,
+        )
+        assert said == {"forks": forks, "left": False, "here": forks == 1, "same": True}
+
     def test_what_it_cannot_read_this_process_reports(self, project):
         (project / "manifests" / "ids.txt").write_bytes(b"ok\n\xff\n")
-        assert run(project, PLAN)["codes"] == run(project, PLAN, cache="off")["codes"]
+        assert run(project, PLAN, files=ENDED)["codes"] == run(project, PLAN, cache="off")["codes"]
         (project / "manifests" / "a.yaml").write_text("version: [")
-        found = run(project, PLAN, cache="another")
-        assert found["forks"] == 1
+        found = run(project, PLAN, files=ENDED, cache="another")
+        assert found["forks"] == 2
         assert found["codes"] == run(project, PLAN, cache="off")["codes"] != []
 
     def test_an_error_meanwhile_ends_it_and_nothing_half_written_stays(self, project):
@@ -128,8 +154,8 @@ class TestOnLinux:
                 context.cache.keep("name", {}, write)
             ready = os.pipe()
             try:
-                with beside.Beside(context, work) as second:
-                    second.begin()
+                with beside.Beside(context) as second:
+                    second.begin(work)
                     os.read(ready[0], 1)
                     raise KeyboardInterrupt
             except KeyboardInterrupt:
@@ -145,8 +171,8 @@ class TestOnLinux:
             def work():
                 sys.exit(3)
             print("once")  # stays in a buffer that both processes have
-            with beside.Beside(context, work) as second:
-                said = {"begun": second.begin(), "again": second.begin()}
+            with beside.Beside(context) as second:
+                said = {"begun": second.begin(work), "again": second.begin(work)}
             """,
             printed=["once"],
         )
