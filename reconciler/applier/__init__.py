@@ -6,7 +6,8 @@ workers make exactly one attempt each. The rules it keeps:
 1. A request leaves only after the frame that names its ids is durable, and while the newest acknowledged frame of
    this run is under 30 s old (a fenced run finds out before it can send).
 2. At most one append is in flight. What arrives meanwhile goes into the next frame together: outcomes first, then
-   the next intents. Intents run at most twice the concurrency ahead.
+   the next intents. Intents run at most twice the concurrency ahead, and as long as enough of them is ready to be
+   sent, outcomes wait a moment for others: a frame costs as much as half a request.
 3. Batches are full across the declarations of a target. The last batch of a target goes alone, its intent after
    every other outcome of that target is recorded: its mutation then proves the others processed.
 4. After one batch of a target fails for good, no new batch of that target starts.
@@ -40,8 +41,12 @@ from reconciler.state.events import Accepted, Event, Failed, LeaseRenewed
 from reconciler.state.run import FRESH, Run
 from reconciler.vectorize import Client, Dispatcher, Outcome
 
-__all__ = ["Applier", "Recorder", "SendResult", "TargetResult", "TargetWork", "work_for"]
+__all__ = ["LINGER", "Applier", "Recorder", "SendResult", "TargetResult", "TargetWork", "work_for"]
 
+
+#: Seconds for which an outcome waits for others to be recorded with. What is lost with the machine in that time
+#: is sent again, as what is in flight is.
+LINGER = 0.1
 
 #: Different messages of the service that a run tells; one that differs with every request would bury the rest.
 _MESSAGES_TOLD = 20
@@ -84,6 +89,7 @@ class Applier:
         self._turns: deque[Lane] = deque()
         self._open: dict[Hashable, Batch] = {}
         self._outcomes: list[tuple[Event, Batch | None]] = []
+        self._arrived = 0.0  # the first of them
         self._formed: list[Batch] = []
         self._unknown: set[Hashable] = set()
         self._messages: set[str] = set()
@@ -133,7 +139,7 @@ class Applier:
             self._recorded()
         if self._stopping or self._fatal is not None:
             self._wind_down()
-        if not self._recorder.busy:
+        if not self._recorder.busy and self._record_due() <= 0:
             self._record_next()
         if not (self._open or self._outcomes or self._recorder.busy):
             return False
@@ -159,8 +165,18 @@ class Applier:
                 self._run.append([event for event, _ in self._outcomes])
 
     def _patience(self) -> float:
-        """Seconds until progress is due; the lease and stale intents are looked at then, too."""
-        return max(0.05, self._told + PROGRESS_SECONDS - self._clock.elapsed())
+        """Seconds until progress is due, or a frame; the lease and stale intents are looked at then, too."""
+        progress = max(0.05, self._told + PROGRESS_SECONDS - self._clock.elapsed())
+        waiting = self._outcomes and not self._recorder.busy
+        return min(progress, max(0.0, self._record_due())) if waiting else progress
+
+    def _record_due(self) -> float:
+        """Seconds for which the next frame can still wait for more."""
+        dispatcher = self._dispatcher
+        scarce = 2 * dispatcher.queued <= dispatcher.concurrency
+        if scarce or dispatcher.held or self._stopping or self._fatal is not None or self._run.renew_due():
+            return 0.0
+        return self._arrived + LINGER - self._clock.elapsed() if self._outcomes else PROGRESS_SECONDS
 
     def _record_next(self) -> None:
         """Put everything that has arrived, and the next intents, into one frame."""
@@ -253,8 +269,14 @@ class Applier:
         result.batches += 1
         self._accepted_ids += len(batch.ids)
         self._accepted_batches += 1
-        self._outcomes.append((Accepted(batch.number, mutation_id, attempt), batch))
+        self._arrive(Accepted(batch.number, mutation_id, attempt), batch)
         self._notify(BatchSubmitted(batch.lane.work.target, batch.number, len(batch.ids), mutation_id, attempt))
+
+    def _arrive(self, event: Event, batch: Batch | None) -> None:
+        """An outcome waits to be recorded. `batch`: one that it ends."""
+        if not self._outcomes:
+            self._arrived = self._clock.elapsed()
+        self._outcomes.append((event, batch))
 
     def _tell(self, target: Target, messages: tuple[str, ...]) -> None:
         """Tell what the service says beside an acceptance, each text once a run."""
@@ -286,7 +308,7 @@ class Applier:
         final = retry_in is None
         kind = "unknown" if unknown else "rejected"
         event = Failed(batch.number, attempt, kind, final, error.code, error.status, error.message[:500])
-        self._outcomes.append((event, batch if final else None))
+        self._arrive(event, batch if final else None)
         if final:
             del self._open[batch.number]
         self._notify(

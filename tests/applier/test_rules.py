@@ -9,7 +9,7 @@ import threading
 import httpx
 import pytest
 
-from reconciler.applier import work_for
+from reconciler.applier import LINGER, work_for
 from reconciler.clock import SystemClock, parse_timestamp
 from reconciler.errors import ExitCode, PlanRefused
 from reconciler.model.diagnostic import Severity
@@ -54,6 +54,27 @@ def test_many_outcomes_share_a_frame(world):
     world.declare(numbered(4000))
     world.apply()
     assert len(world.frames()) < 2 * 40 / 3
+
+
+@pytest.mark.parametrize("budget", [4, 9])
+def test_an_outcome_is_recorded_soon_although_enough_is_ready_to_be_sent(world, budget):
+    """With a budget that lets a request start now and then, nothing else would make a frame due."""
+    world.declare(numbered(2000))
+    world.configure(api={"requests_per_five_minutes": budget, "concurrency": 8})
+    arrived = []
+    world.on_delete(lambda _: arrived.append(world.clock.now()))
+    assert world.apply(timeout=3000).exit_code is ExitCode.DONE
+    recorded = [
+        parse_timestamp(frame.at)
+        for frame in world.frames()
+        for event in frame.events
+        if isinstance(event, ev.Accepted)
+    ]
+    assert len(recorded) == len(arrived) == 20
+    waited = [(then - at).total_seconds() for at, then in zip(arrived, recorded, strict=True)]
+    assert min(waited) >= 0
+    assert max(waited) <= LINGER + 0.001
+    assert any(wait >= LINGER - 0.001 for wait in waited), "none waited for another"
 
 
 def test_a_slow_answer_holds_back_no_other_record_and_one_append_is_in_flight(world, monkeypatch):
