@@ -18,11 +18,12 @@ million.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import accumulate, chain, islice
+from itertools import islice
 
 from reconciler.model.idset import IdSet
 
@@ -56,52 +57,54 @@ class Group:
 class _Few:
     """A few ids as a list: they are asked a hundred times over, for which a set takes them apart each time.
 
-    Its methods do what those of IdSet do, for prefixes that end at a separator.
-
     Args:
         ids: in order, each once.
-        ends: where the UTF-8 of each ends when all are joined by one byte.
-        begin, end: those of `ids` that are meant.
+        begin, end: those of `ids` that are meant, at least one.
     """
 
-    def __init__(self, ids: Sequence[str], ends: Sequence[int], begin: int, end: int) -> None:
+    def __init__(self, ids: Sequence[str], begin: int, end: int) -> None:
         self._ids = ids
-        self._ends = ends
         self._begin = begin
         self._end = end
 
     @classmethod
     def of(cls, ids: IdSet) -> _Few:
-        raw = list(chain.from_iterable(ids.raw()))
-        ends = list(accumulate(map(len, raw), lambda end, size: end + 1 + size))
-        return cls([each.decode() for each in raw], ends, 0, len(raw))
+        listed = list(ids)
+        return cls(listed, 0, len(listed))
 
     def __len__(self) -> int:
         return self._end - self._begin
 
     def starting_with(self, prefix: str) -> _Few:
+        """As of IdSet, for prefixes that end at a separator."""
         begin = bisect_left(self._ids, prefix, self._begin, self._end)
         end = bisect_left(self._ids, _beyond(prefix), begin, self._end)
-        return _Few(self._ids, self._ends, begin, end)
+        return _Few(self._ids, begin, end)
 
     def ceiling(self, bound: str) -> str | None:
+        """As of IdSet."""
         at = bisect_left(self._ids, bound, self._begin, self._end)
         return self._ids[at] if at < self._end else None
 
     def lower(self, bound: str) -> str | None:
+        """As of IdSet."""
         at = bisect_left(self._ids, bound, self._begin, self._end)
         return self._ids[at - 1] if at > self._begin else None
 
     def first(self, count: int) -> list[str]:
+        """As of IdSet."""
         return list(self._ids[self._begin : min(self._end, self._begin + count)])
 
-    def spread(self, count: int) -> list[str]:
-        if count <= 1 or not self:
-            return self.first(count)
-        first = self._ends[self._begin - 1] + 1 if self._begin else 0
-        last = self._ends[self._end - 1] - 1 - first
-        places = (first + last * number // (count - 1) for number in range(count))
-        return list(dict.fromkeys(self._ids[bisect_right(self._ends, place)] for place in places))
+    def ends(self) -> tuple[str, str]:
+        """The first and the last."""
+        return self._ids[self._begin], self._ids[self._end - 1]
+
+    def tokens(self, prefix: str) -> tuple[Counter[str], int]:
+        """How many ids have each prefix that is one separator longer than `prefix`, and how many have none."""
+        start = len(prefix)
+        matches = [_TO_SEPARATOR.match(id_, start) for id_ in self._ids[self._begin : self._end]]
+        found = [match[0] for match in matches if match]
+        return Counter(found), len(matches) - len(found)
 
 
 @dataclass(frozen=True)
@@ -158,10 +161,15 @@ def fold(ids: IdSet, *, groups: int, examples: int = 3) -> tuple[Group, ...]:
 
 def common_prefix(ids: IdSet | _Few) -> str:
     """What all `ids` begin with: up to its last separator, if it has one."""
-    ends = ids.spread(2)  # in order: what the first and the last share, all share
+    ends = _ends(ids)  # in order: what the first and the last share, all share
     shared = next((ends[0][:n] for n, both in enumerate(zip(*ends, strict=False)) if len({*both}) > 1), min(ends))
     cut = max(map(shared.rfind, SEPARATORS)) + 1
     return shared[:cut] if cut else shared
+
+
+def _ends(ids: IdSet | _Few) -> Sequence[str]:
+    """The first and the last, or the only one."""
+    return ids.ends() if isinstance(ids, _Few) else ids.spread(2)
 
 
 def _node(ids: IdSet | _Few) -> _Node:
@@ -172,15 +180,7 @@ def _split(node: _Node, slots: int) -> list[_Node]:
     """`node` as at most `slots` nodes; none when that would not say more."""
     if slots < 2 or node.count < 4:
         return []
-    tokens = _few_tokens(node, 4 * slots)
-    least = 2
-    if tokens is None:
-        # A part that holds one in some of the ids lies under at least one of as many that are evenly spread.
-        tokens = _likely_tokens(node, 8 * slots)
-        least = max(least, node.count // (4 * slots))
-    found: Iterator[IdSet | _Few] = map(node.ids.starting_with, tokens)
-    parts = [ids for ids in found if len(ids) >= least]
-    parts.sort(key=len, reverse=True)
+    parts = sorted(_parts(node, 4 * slots), key=len, reverse=True)
     if sum(map(len, parts)) < node.count or len(parts) > slots:
         del parts[slots - 1 :]  # one is for the others
     held = sum(map(len, parts))
@@ -190,6 +190,26 @@ def _split(node: _Node, slots: int) -> list[_Node]:
     if held < node.count:
         made.append(_Node(node.prefix, node.ids, node.count - held, tuple(part.prefix for part in made)))
     return made
+
+
+def _parts(node: _Node, most: int) -> list[IdSet] | list[_Few]:
+    """The ids of `node` by the prefixes one separator longer that at least two of them have, in order.
+
+    Where there are more than `most` prefixes, those that hold more than one in `most` of the ids.
+    """
+    least = max(2, node.count // most)
+    if isinstance(node.ids, _Few):
+        counts, without = node.ids.tokens(node.prefix)
+        if len(counts) + without <= most:
+            least = 2
+        return [node.ids.starting_with(node.prefix + token) for token, n in counts.items() if n >= least]
+    tokens = _few_tokens(node, most)
+    if tokens is not None:
+        least = 2
+    else:
+        # A part that holds one in some of the ids lies under at least one of as many that are evenly spread.
+        tokens = _likely_tokens(node.ids, node.prefix, 2 * most)
+    return [ids for ids in map(node.ids.starting_with, tokens) if len(ids) >= least]
 
 
 def _few_tokens(node: _Node, most: int) -> list[str] | None:
@@ -208,9 +228,9 @@ def _few_tokens(node: _Node, most: int) -> list[str] | None:
     return found if at is None else None
 
 
-def _likely_tokens(node: _Node, looks: int) -> list[str]:
+def _likely_tokens(ids: IdSet, prefix: str, looks: int) -> list[str]:
     """Those of evenly spread ids, each once."""
-    tokens = (_token(id_, node.prefix) for id_ in node.ids.spread(looks))
+    tokens = (_token(id_, prefix) for id_ in ids.spread(looks))
     return list(dict.fromkeys(token for token in tokens if token is not None))
 
 
@@ -226,7 +246,7 @@ def _beyond(prefix: str) -> str:
 
 def _group(node: _Node, examples: int) -> Group:
     if not node.without:
-        return Group(node.prefix, node.count, tuple(node.ids.first(examples)), node.ids.spread(2)[-1])
+        return Group(node.prefix, node.count, tuple(node.ids.first(examples)), _ends(node.ids)[-1])
     return Group(node.prefix, node.count, tuple(islice(_left(node), examples)), _last_left(node), others=True)
 
 
@@ -241,7 +261,7 @@ def _left(node: _Node) -> Iterator[str]:
 
 
 def _last_left(node: _Node) -> str:
-    at = node.ids.spread(2)[-1]
+    at = _ends(node.ids)[-1]
     while under := next(filter(at.startswith, node.without), None):
         # Counted to be there: below a part of `node` stands another id, as long as none of the others was met.
         at = node.ids.lower(under) or at

@@ -53,15 +53,24 @@ def test_the_common_prefix_is_one(ids):
     assert all(id_.startswith(prefix) for id_ in ids)
 
 
-@given(id_sets, st.integers(1, 9))
+@given(id_sets.filter(bool), st.integers(1, 24))
 @settings(deadline=None, max_examples=300)
-def test_few_ids_fold_as_many_do(ids, most):
-    """Few are taken apart as a list, many never are; which it is must not show."""
+def test_parts_are_what_begins_alike_and_few_ids_are_all_looked_at(ids, most):
+    """Few are taken apart as a list; of many some are looked at, so a part that is rare by its bytes may be missed."""
     held = IdSet.of(ids)
-    with pytest.MonkeyPatch.context() as patch:
-        as_a_list = fold(held, groups=most)
-        patch.setattr(folding, "_FEW", 0)
-        assert fold(held, groups=most) == as_a_list
+    prefix = common_prefix(held)
+    of: dict[str, list[str]] = {}
+    for id_ in sorted(ids):
+        rest = id_[len(prefix) :]
+        cut = next((n for n, letter in enumerate(rest, 1) if letter in folding.SEPARATORS), 0)
+        of.setdefault(prefix + rest[:cut] if cut else id_ + " has none", []).append(id_)
+    least = 2 if len(of) <= most else max(2, len(ids) // most)
+    expected = [some for name, some in of.items() if len(some) >= least and not name.endswith(" has none")]
+    few = folding._parts(folding._node(folding._Few.of(held)), most)
+    many = folding._parts(folding._node(held), most)
+    assert [each.first(len(each)) for each in few] == expected
+    assert all(part in expected for part in map(list, many))
+    assert len(of) > most or len(many) == len(expected)
 
 
 def test_no_id_folds_into_no_group_and_no_group_is_refused():
