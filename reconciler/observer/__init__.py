@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil
 
 from reconciler.clock import Clock, parse_timestamp
-from reconciler.errors import IndexNotFound, RequestRejected, ServiceFault
+from reconciler.errors import IndexNotFound, RequestRejected, ServiceError, ServiceFault
 from reconciler.model.desired import Desired
 from reconciler.model.idset import IdSet
 from reconciler.model.limits import GET_BY_IDS_MAXIMUM, LIST_PAGE_MAXIMUM, SLICE_IDS
@@ -97,6 +97,11 @@ class Observer:
             ServiceError: it could not be read.
         """
         return self._calls.one(target, lambda: self._client.index(target)).created_on
+
+    def created_on_each(self, targets: Iterable[Target]) -> Iterator[tuple[Target, str | ServiceError]]:
+        """As `created_on` of many indexes, some at once, as the answers arrive. An error of one is its answer."""
+        for target, found in self._calls.each((each, partial(self._client.index, each)) for each in targets):
+            yield target, found if isinstance(found, ServiceError) else found.created_on
 
     def pointer(self, target: Target) -> tuple[str | None, int]:
         """The newest processed mutation, and the vector count (which lags: for choosing, never for proof).

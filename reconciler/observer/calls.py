@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TypeVar, cast
 
-from reconciler.errors import Interrupted
+from reconciler.errors import Interrupted, ServiceError
 from reconciler.model.notices import ReadFailed, Sink, ignore
 from reconciler.model.target import Target
 from reconciler.vectorize import Dispatcher, Outcome
@@ -14,6 +15,13 @@ R = TypeVar("R")
 
 #: Seconds after which a read that waits for its turn lets its owner renew a lease.
 _BEAT = 5.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Key:
+    """Of one request: no two are equal."""
+
+    target: Target
 
 
 class Calls:
@@ -43,14 +51,22 @@ class Calls:
             ServiceError: of the first that failed for good; what was under way with it is lost.
             Interrupted: the dispatcher was stopped.
         """
+        for _, found in self.each((target, send) for send in sends):
+            if isinstance(found, ServiceError):
+                self._drain()
+                raise found
+            yield found
+
+    def each(self, sends: Iterator[tuple[Target, Callable[[], R]]]) -> Iterator[tuple[Target, R | ServiceError]]:
+        """As `several`, of any targets: the error of one that failed for good is its result."""
         dispatcher, waiting, exhausted = self.dispatcher, 0, False
         while True:
             while not exhausted and waiting < 2 * dispatcher.concurrency:
-                send = next(sends, None)
-                if send is None:
+                target, send = next(sends, (None, None))
+                if target is None or send is None:
                     exhausted = True
                     break
-                dispatcher.submit(object(), send)
+                dispatcher.submit(_Key(target), send)
                 waiting += 1
             if not waiting:
                 return
@@ -60,14 +76,12 @@ class Calls:
                 raise Interrupted("stopped while reading", hint="Run it again: reading changes nothing.")
             if outcome is None:
                 continue
+            asked = cast("_Key", outcome.key)
             if outcome.retry_in is not None:
-                self._tell(target, outcome, outcome.retry_in)
+                self._tell(asked.target, outcome, outcome.retry_in)
                 continue
             waiting -= 1
-            if outcome.error is not None:
-                self._drain(waiting)
-                raise outcome.error
-            yield outcome.result
+            yield asked.target, outcome.error or outcome.result
 
     def _tell(self, target: Target, outcome: Outcome, retry_in: float) -> None:
         error = outcome.error
@@ -76,9 +90,7 @@ class Calls:
                 ReadFailed(target, outcome.attempt, error.message, error.code, error.status, retry_in=retry_in)
             )
 
-    def _drain(self, waiting: int) -> None:
+    def _drain(self) -> None:
         """Take back what is still under way after a failure, so that the dispatcher is clean for its next user."""
-        while waiting and (self.dispatcher.in_flight or self.dispatcher.queued):
-            outcome = self.dispatcher.next(_BEAT)
-            if outcome is not None and outcome.final:
-                waiting -= 1
+        while self.dispatcher.in_flight or self.dispatcher.queued:
+            self.dispatcher.next(_BEAT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from reconciler.applier import Applier, SendResult, TargetWork, work_for
 from reconciler.errors import (
@@ -148,33 +149,45 @@ class Executor:
 
     def _pins(self, indexes: list[IndexPlan], observer: Observer, projection: Projection) -> dict[Target, str]:
         """`created_on` of each target to send to, read once before its first delete."""
+        wanted = [
+            index
+            for index in indexes
+            if index.target not in self.done.blocked
+            and (index.to_send or index.ids(ActionKind.ALREADY_ABSENT) or listed_first(projection, index))
+        ]
+        found = self._created_on([index.target for index in wanted], observer)
         pins: dict[Target, str] = {}
-        unreachable = False
-        for index in indexes:
-            sends = index.to_send or index.ids(ActionKind.ALREADY_ABSENT)
-            if index.target in self.done.blocked or not (sends or listed_first(projection, index)):
+        for index in wanted:
+            target, created_on = index.target, found[index.target]
+            if isinstance(created_on, ServiceError):
+                self._block(target, created_on)
                 continue
-            record = projection.live(index.target)
+            record = projection.live(target)
             known = index.created_on or (None if record is None else record.created_on)
             approved = index.observed_created_on or known
-            try:
-                created_on = observer.created_on(index.target)
-            except (AuthenticationFailed, PermissionDenied):
-                raise
-            except ServiceError as failed:
-                if unreachable and isinstance(failed, ConnectionFailed):
-                    raise  # the second in a row: thousands more would be waited for in vain
-                unreachable = isinstance(failed, ConnectionFailed)
-                self._block(index.target, failed)
-                continue
-            unreachable = False
             if approved is not None and created_on != approved:
-                why = f"{index.target}: the index was deleted and created again ({approved} → {created_on})"
+                why = f"{target}: the index was deleted and created again ({approved} → {created_on})"
                 hint = "Nothing was sent to it. plan --refresh shows what is declared of the new one."
-                self._block(index.target, ReconcilerError(why, hint=hint))
+                self._block(target, ReconcilerError(why, hint=hint))
                 continue
-            pins[index.target] = created_on
+            pins[target] = created_on
         return pins
+
+    def _created_on(self, targets: list[Target], observer: Observer) -> dict[Target, str | ServiceError]:
+        """Of each, or why it could not be read. Raises when it is the service, or the token, that fails."""
+        found: dict[Target, str | ServiceError] = {}
+        unreachable = False
+        # Two are asked alone: a service that nobody can reach is not asked for more.
+        for target, answer in chain.from_iterable(
+            map(observer.created_on_each, (targets[:1], targets[1:2], targets[2:]))
+        ):
+            if isinstance(answer, AuthenticationFailed | PermissionDenied):
+                raise answer
+            if unreachable and isinstance(answer, ConnectionFailed):
+                raise answer  # the second in a row: thousands more would be waited for in vain
+            unreachable = isinstance(answer, ConnectionFailed)
+            found[target] = answer
+        return found
 
     def _block(self, target: Target, why: ReconcilerError) -> None:
         self.done.blocked[target] = why

@@ -244,6 +244,21 @@ def test_a_read_that_fails_for_good_leaves_the_dispatcher_usable(world, observer
     assert observer.created_on(target)
 
 
+def test_of_many_indexes_each_has_its_answer_and_an_error_is_one(world, observer):
+    targets = [Target(LOOPBACK, world.account, f"i-{number}") for number in range(30)]
+    for target in targets:
+        if target.index != "i-3":
+            world.seed(["x"], target.index)
+    world.fault("error", operation="index_get", index="i-7", status=400, times=None)
+    world.fault("error", operation="index_get", index="i-9", status=500)
+    found = dict(observer.created_on_each(targets))
+    assert set(found) == set(targets)
+    failed = {target.index: type(answer) for target, answer in found.items() if not isinstance(answer, str)}
+    assert failed == {"i-3": IndexNotFound, "i-7": RequestRejected}
+    assert found[targets[9]] == observer.created_on(targets[9]), "what may pass was tried again"
+    assert observer.created_on(targets[0]) == found[targets[0]]
+
+
 def test_a_stop_in_the_middle_of_a_read_is_an_interrupt_and_proves_nothing(world, target):
     context = world.context()
     budget = context.budget(Projection())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import httpx
 import pytest
 
+from reconciler.clock import SystemClock
 from reconciler.errors import AuthenticationFailed, ConnectionFailed, ExitCode, IndexNotFound, PermissionDenied
 from reconciler.model.tombstones import Status
 from reconciler.state import events as ev
@@ -140,6 +143,26 @@ def test_a_service_that_nobody_can_reach_is_not_asked_for_every_index(world, ids
         world.apply()
     assert len(set(asked)) == 2
     assert world.state.open_run is None
+
+
+def test_many_indexes_are_looked_at_some_at_once_before_anything_is_sent(world, ids):
+    for number in range(5):
+        world.declare(ids(5), f"index-{number}", name=f"{number}.yaml")
+        world.seed(ids(20), f"index-{number}")
+    at_once, asked = threading.Barrier(3), []
+
+    def before(request):
+        index = request.url.path.rpartition("/")[2]
+        if index.startswith("index-") and index not in asked:
+            asked.append(index)
+            if len(asked) > 2:  # the first two show that there is a service at all
+                at_once.wait(10)
+
+    world.bridge.before.append(before)
+    result = world.apply(context=world.context(clock=SystemClock(), threads=True))
+    assert (result.exit_code, result.accepted) == (ExitCode.DONE, 25)
+    assert asked[:2] == ["index-0", "index-1"]
+    assert sorted(asked) == [f"index-{number}" for number in range(5)]
 
 
 def test_a_batch_that_is_not_wanted_any_more_costs_no_request(world, ids):
