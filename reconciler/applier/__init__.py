@@ -6,8 +6,8 @@ workers make exactly one attempt each. The rules it keeps:
 1. A request leaves only after the frame that names its ids is durable, and while the newest acknowledged frame of
    this run is under 30 s old (a fenced run finds out before it can send).
 2. At most one append is in flight. What arrives meanwhile goes into the next frame together: outcomes first, then
-   the next intents. Intents run at most twice the concurrency ahead, and as long as enough of them is ready to be
-   sent, outcomes wait a moment for others: a frame costs as much as half a request.
+   the next intents. Intents run at most twice the concurrency ahead, and as long as enough of them are in reserve,
+   outcomes wait a moment for others: a frame costs half as much as a request, and more in a remote store.
 3. Batches are full across the declarations of a target. The last batch of a target goes alone, its intent after
    every other outcome of that target is recorded: its mutation then proves the others processed.
 4. After one batch of a target fails for good, no new batch of that target starts.
@@ -89,7 +89,7 @@ class Applier:
         self._turns: deque[Lane] = deque()
         self._open: dict[Hashable, Batch] = {}
         self._outcomes: list[tuple[Event, Batch | None]] = []
-        self._arrived = 0.0  # the first of them
+        self._arrived = 0.0  # when the first of them did
         self._formed: list[Batch] = []
         self._unknown: set[Hashable] = set()
         self._messages: set[str] = set()
@@ -173,9 +173,10 @@ class Applier:
     def _record_due(self) -> float:
         """Seconds for which the next frame can still wait for more."""
         dispatcher = self._dispatcher
-        scarce = 2 * dispatcher.queued <= dispatcher.concurrency
+        scarce = 2 * dispatcher.reserve <= dispatcher.concurrency
         if scarce or dispatcher.held or self._stopping or self._fatal is not None or self._run.renew_due():
             return 0.0
+        # Without an outcome there is nothing to form either: only the end of a batch makes room for another.
         return self._arrived + LINGER - self._clock.elapsed() if self._outcomes else PROGRESS_SECONDS
 
     def _record_next(self) -> None:

@@ -42,6 +42,11 @@ class Cache:
     folder: Path | None = None
     least: int = LEAST
 
+    @property
+    def usable(self) -> bool:
+        """Can anything be kept? Makes the folder."""
+        return self._path("", create=True) is not None
+
     def find(self, name: str) -> Contents | None:
         """What this version of the program kept under `name`. Its `key` says what it was derived from."""
         path = self._path(name)

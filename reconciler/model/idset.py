@@ -117,7 +117,9 @@ class IdSet:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdSet):
             return NotImplemented
-        return self._is(other) or (self._begins_as(other) and self.digest() == other.digest())
+        if self._is(other) or (self._digest and other._digest):
+            return self._is(other)
+        return self._begins_as(other) and self.digest() == other.digest()
 
     def _is(self, other: IdSet) -> bool:
         """They are known to be equal, without looking at ids. False: who knows."""
@@ -163,8 +165,8 @@ class IdSet:
 
     def compared(self, other: IdSet) -> tuple[IdSet, IdSet, IdSet]:
         """What is in this set alone, in both, and in `other` alone: one pass for all three."""
-        if self == other:  # digests tell it faster than a look at every id
-            return IdSet(), self, IdSet()
+        if self._is(other) or ((self._digest or other._digest) and self == other):
+            return IdSet(), self, IdSet()  # one digest more is found out faster than every id is looked at
         if not self or not other:
             return self, IdSet(), other
         mine, both, others = ChunkWriter(), ChunkWriter(), ChunkWriter()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from reconciler.model.chunks import CHUNK_BYTES, SEPARATOR, Chunk, Joined, first_of, last_of
 from reconciler.model.kept import Kept
@@ -23,7 +24,7 @@ class Pages:
         settled: pages that are there already; those that are in order are chunks.
 
     Attributes:
-        size: bytes of what is settled.
+        size: the place at which what is not settled begins.
     """
 
     def __init__(self, settled: Iterable[Kept] = ()) -> None:
@@ -38,19 +39,22 @@ class Pages:
             self._settle(page)
 
     def add(self, blocks: Iterable[tuple[bytes, int]]) -> int:
-        """Add blocks, each with its count of ids: the place of the first. The next ones begin a byte behind."""
-        page, end, starts = self._page, self._filled, self._blocks
-        place = -1
+        """Add blocks, at least one, each with its count of ids, at least one.
+
+        Returns:
+            the place of the first. The next ones begin a byte behind.
+        """
+        page, end, added = self._page, self._filled, list[tuple[int, int]]()
         for block, count in blocks:
             start = end + 1 if end else 0
             if start:
                 page[end:start] = SEPARATOR
             end = start + len(block)
             page[start:end] = block
-            starts.append((start, count))
-            place = start if place < 0 else place
+            added.append((start, count))
         self._filled = end
-        return self.size + place
+        self._blocks += added
+        return self.size + added[0][0]
 
     def cut(self, place: int) -> None:
         """Take back what was added from `place` on, if it was not settled."""
@@ -61,18 +65,24 @@ class Pages:
             self._filled = max(0, start - 1)
 
     def settle(self, *, all_of_it: bool = False) -> None:
-        """What was added stays, once it fills a page, or whatever there is."""
-        if self._filled >= (1 if all_of_it else PAGE_BYTES):
-            page = bytes(memoryview(self._page)[: self._filled])
-            starts = [start for start, _ in self._blocks]
-            count = sum(count for _, count in self._blocks)
-            self._settle(Chunk(page, count) if _in_order(page, starts) else Kept(page))
-            self._filled, self._blocks = 0, []
+        """What was added stays, once it fills a page, or whatever there is. It may fill several."""
+        if self._filled < (1 if all_of_it else PAGE_BYTES):
+            return
+        added, begin, count, starts = memoryview(self._page)[: self._filled], 0, 0, list[int]()
+        ends = chain((start - 1 for start, _ in self._blocks[1:]), [self._filled])
+        for (start, ids), end in zip(self._blocks, ends, strict=True):
+            starts.append(start - begin)
+            count += ids
+            if end - begin >= PAGE_BYTES or end == self._filled:
+                page = bytes(added[begin:end])
+                self._settle(Chunk(page, count) if _in_order(page, starts) else Kept(page))
+                begin, count, starts = end + 1, 0, []
+        self._filled, self._blocks = 0, []
 
     def _settle(self, page: Kept) -> None:
         self._starts.append(self.size)
         self._pages.append(page)
-        self.size += page.size
+        self.size += page.size + 1  # what joins it to the next, had that been added at once
 
     def pages(self) -> tuple[Kept, ...]:
         """All of it, what was added last too. Pages that are in order are chunks."""

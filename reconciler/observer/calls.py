@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -58,29 +58,35 @@ class Calls:
             yield found
 
     def each(self, sends: Iterator[tuple[Target, Callable[[], R]]]) -> Iterator[tuple[Target, R | ServiceError]]:
-        """As `several`, of any targets: the error of one that failed for good is its result."""
-        dispatcher, waiting, exhausted = self.dispatcher, 0, False
+        """As `several`, of any targets: the error of one that failed for good is its result.
+
+        Raises:
+            Interrupted: the dispatcher was stopped.
+        """
+        dispatcher, exhausted = self.dispatcher, False
+        waiting: set[Hashable] = set()
         while True:
-            while not exhausted and waiting < 2 * dispatcher.concurrency:
+            while not exhausted and len(waiting) < 2 * dispatcher.concurrency:
                 target, send = next(sends, (None, None))
                 if target is None or send is None:
                     exhausted = True
                     break
-                dispatcher.submit(_Key(target), send)
-                waiting += 1
+                key = _Key(target)
+                dispatcher.submit(key, send)
+                waiting.add(key)
             if not waiting:
                 return
             self.tick()
             outcome = dispatcher.next(_BEAT)
             if outcome is None and not (dispatcher.in_flight or dispatcher.queued):
                 raise Interrupted("stopped while reading", hint="Run it again: reading changes nothing.")
-            if outcome is None:
+            if outcome is None or outcome.key not in waiting:  # of somebody who left before the end
                 continue
             asked = cast("_Key", outcome.key)
             if outcome.retry_in is not None:
                 self._tell(asked.target, outcome, outcome.retry_in)
                 continue
-            waiting -= 1
+            waiting.remove(asked)
             yield asked.target, outcome.error or outcome.result
 
     def _tell(self, target: Target, outcome: Outcome, retry_in: float) -> None:
@@ -93,4 +99,5 @@ class Calls:
     def _drain(self) -> None:
         """Take back what is still under way after a failure, so that the dispatcher is clean for its next user."""
         while self.dispatcher.in_flight or self.dispatcher.queued:
+            self.tick()
             self.dispatcher.next(_BEAT)

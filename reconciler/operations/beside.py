@@ -10,12 +10,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from types import TracebackType
-from typing import Self
+from types import FrameType, TracebackType
+from typing import Final, NoReturn, Self
 
 from reconciler.operations.context import Context
+
+#: What ends a command: to each of them it answers by leaving in order.
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Beside:
@@ -26,7 +29,7 @@ class Beside:
     """
 
     def __init__(self, context: Context) -> None:
-        self._allowed = context.processes and context.cache.folder is not None
+        self._allowed = context.processes and context.cache.usable
         self._child = 0
 
     def __enter__(self) -> Self:
@@ -35,10 +38,35 @@ class Beside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and self._child:
-            with suppress(ProcessLookupError):
-                os.kill(self._child, signal.SIGTERM)
-        self._wait(0)
+        if error is not None:
+            self._end()
+        try:
+            self._wait(0)
+        except BaseException:
+            self._end()
+            self._wait(0)
+            raise
+
+    def begin(self, work: Callable[[], object]) -> bool:
+        """Start `work`, which fills the cache and writes nothing else, if there may be a process for it.
+
+        Returns:
+            False when it was not: no process may be, there is no processor for it, or one is at work here.
+        """
+        if not self._allowed or self._child or not _may_fork():
+            return False
+        # No signal comes between the fork and the moment at which each side knows which one it is.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            child = os.fork()
+            if not child:
+                _run(work, mask)
+            self._child = child
+        except OSError:
+            return False
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        return True
 
     def done(self) -> bool:
         """False while the process is at work."""
@@ -52,31 +80,34 @@ class Beside:
         self._child = 0
         return True
 
-    def begin(self, work: Callable[[], object]) -> bool:
-        """Start `work`, which fills the cache and writes nothing else, if there may be a process for it.
-
-        Returns:
-            False when it was not: no process may be, there is no processor for it, or one is at work here.
-        """
-        if not self._allowed or self._child or not _may_fork():
-            return False
-        try:
-            self._child = os.fork()
-        except OSError:
-            return False
-        if not self._child:
-            _run(work)
-        return True
+    def _end(self) -> None:
+        if self._child:
+            with suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGTERM)
 
 
-def _run(work: Callable[[], object]) -> None:
+def _run(work: Callable[[], object], mask: Iterable[int]) -> NoReturn:
+    """All there is to do in the child."""
     try:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was half written is removed
+        # What interrupts the whole group reaches the parent, too, which ends this one. Once: what is half written
+        # is removed then, in peace.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _end_once)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         work()
     finally:
         # Whatever went wrong, the other process meets it too, and says it. And nothing that it has begun,
         # buffers, locks and handlers, is ended here.
         os._exit(0)
+
+
+def _end_once(number: int, _: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _may_fork() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 
 from reconciler.applier import Applier, SendResult, TargetWork, work_for
 from reconciler.errors import (
@@ -155,10 +154,17 @@ class Executor:
             if index.target not in self.done.blocked
             and (index.to_send or index.ids(ActionKind.ALREADY_ABSENT) or listed_first(projection, index))
         ]
-        found = self._created_on([index.target for index in wanted], observer)
+        found: dict[Target, str | ServiceError] = {}
+        ended: ReconcilerError | None = None
+        try:
+            self._look_at([index.target for index in wanted], observer, found)
+        except ReconcilerError as error_of_all:
+            ended = error_of_all  # what was learnt before it is told first
         pins: dict[Target, str] = {}
         for index in wanted:
-            target, created_on = index.target, found[index.target]
+            target, created_on = index.target, found.get(index.target)
+            if created_on is None:
+                continue
             if isinstance(created_on, ServiceError):
                 self._block(target, created_on)
                 continue
@@ -171,23 +177,28 @@ class Executor:
                 self._block(target, ReconcilerError(why, hint=hint))
                 continue
             pins[target] = created_on
+        if ended is not None:
+            raise ended
         return pins
 
-    def _created_on(self, targets: list[Target], observer: Observer) -> dict[Target, str | ServiceError]:
-        """Of each, or why it could not be read. Raises when it is the service, or the token, that fails."""
-        found: dict[Target, str | ServiceError] = {}
-        unreachable = False
-        # Two are asked alone: a service that nobody can reach is not asked for more.
-        for target, answer in chain.from_iterable(
-            map(observer.created_on_each, (targets[:1], targets[1:2], targets[2:]))
-        ):
-            if isinstance(answer, AuthenticationFailed | PermissionDenied):
-                raise answer
-            if unreachable and isinstance(answer, ConnectionFailed):
-                raise answer  # the second in a row: thousands more would be waited for in vain
-            unreachable = isinstance(answer, ConnectionFailed)
-            found[target] = answer
-        return found
+    def _look_at(self, targets: list[Target], observer: Observer, found: dict[Target, str | ServiceError]) -> None:
+        """Put `created_on` of each into `found`, or why it could not be read.
+
+        Raises:
+            ServiceError: it is the service, or the token, that fails.
+        """
+        together = 2 * self._context.config.api.concurrency
+        failed = 0
+        # Two are asked alone: a service that nobody can reach is not asked for more. A short outage fails all that
+        # are under way together. When one more fails, thousands would be waited for in vain.
+        for some, most in ((targets[:1], 2), (targets[1:2], 2), (targets[2:], together + 1)):
+            for target, answer in observer.created_on_each(some):
+                if isinstance(answer, AuthenticationFailed | PermissionDenied):
+                    raise answer
+                found[target] = answer
+                failed = failed + 1 if isinstance(answer, ConnectionFailed) else 0
+                if isinstance(answer, ConnectionFailed) and failed >= most:
+                    raise answer
 
     def _block(self, target: Target, why: ReconcilerError) -> None:
         self.done.blocked[target] = why

@@ -76,23 +76,23 @@ class _Few:
         return self._end - self._begin
 
     def starting_with(self, prefix: str) -> _Few:
-        """As of IdSet, for prefixes that end at a separator."""
+        """As `IdSet.starting_with`, for prefixes that end at a separator."""
         begin = bisect_left(self._ids, prefix, self._begin, self._end)
         end = bisect_left(self._ids, _beyond(prefix), begin, self._end)
         return _Few(self._ids, begin, end)
 
     def ceiling(self, bound: str) -> str | None:
-        """As of IdSet."""
+        """As `IdSet.ceiling`."""
         at = bisect_left(self._ids, bound, self._begin, self._end)
         return self._ids[at] if at < self._end else None
 
     def lower(self, bound: str) -> str | None:
-        """As of IdSet."""
+        """As `IdSet.lower`."""
         at = bisect_left(self._ids, bound, self._begin, self._end)
         return self._ids[at - 1] if at > self._begin else None
 
     def first(self, count: int) -> list[str]:
-        """As of IdSet."""
+        """As `IdSet.first`."""
         return list(self._ids[self._begin : min(self._end, self._begin + count)])
 
     def ends(self) -> tuple[str, str]:
@@ -195,7 +195,7 @@ def _split(node: _Node, slots: int) -> list[_Node]:
 def _parts(node: _Node, most: int) -> list[IdSet] | list[_Few]:
     """The ids of `node` by the prefixes one separator longer that at least two of them have, in order.
 
-    Where there are more than `most` prefixes, those that hold more than one in `most` of the ids.
+    Where there are more than `most` prefixes and ids without one, only those that hold one in `most` of the ids.
     """
     least = max(2, node.count // most)
     if isinstance(node.ids, _Few):

@@ -51,7 +51,7 @@ def read_projection(
     journal = Journal(store, clock)
     projection = journal.load()
     keep = partial(keep_projection, journal, cache)
-    if elsewhere is None or not large or not elsewhere(keep):
+    if elsewhere is None or not (large and store.local) or not elsewhere(keep):
         keep()
     return projection
 

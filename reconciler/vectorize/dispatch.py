@@ -136,6 +136,14 @@ class Dispatcher:
         """Calls that will start: not tried yet, or waiting to be tried again. 0 after `stop`."""
         return 0 if self._stopped else len(self._waiting) + len(self._retries)
 
+    @property
+    def reserve(self) -> int:
+        """Calls not tried yet that start only when something else has ended, or time allows it. 0 after `stop`."""
+        if self._stopped:
+            return 0
+        room = 0 if self.budget.delay() > 0 else self.concurrency - self._in_flight
+        return max(0, len(self._waiting) - room)
+
     def submit(self, key: Hashable, send: Callable[[], Any]) -> None:
         """Queues a call: `send` makes one attempt, returns a result or raises a ServiceError.
 

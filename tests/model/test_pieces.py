@@ -182,7 +182,44 @@ def test_pages_give_back_every_block_at_its_place(steps):
     blocks = list(chain.from_iterable(added))
     for pages_ in (made, Pages(made.pages()), Pages(Kept(page.read()) for page in made.pages())):
         assert all(pages_.read(place, len(block)) == block for place, block in blocks)
-        assert sum(page.size for page in pages_.pages()) == pages_.size
+        assert sum(page.size + 1 for page in pages_.pages()) == pages_.size
+        chunks_ = [page for page in pages_.pages() if isinstance(page, chunks.Chunk)]
+        assert all(chunk.count == len(chunk.ids()) for chunk in chunks_)
+
+
+def test_what_was_added_at_once_fills_as_many_pages_as_it_needs(monkeypatch):
+    monkeypatch.setattr(pages, "PAGE_BYTES", 20)
+    made = Pages()
+    ids = [f"id-{number:03}".encode() for number in range(100)]
+    blocks = [b"\xff".join(ids[at : at + 2]) for at in range(0, 100, 2)]
+    place = made.add((block, 2) for block in blocks)
+    made.settle()
+    sizes = [page.size for page in made.pages()]
+    assert all(20 <= size < 40 for size in sizes[:-1])
+    assert [raw for page in made.pages() for raw in page.read().split(b"\xff")] == ids
+    assert made.add([(b"x", 1)]) == made.size
+    for number, block in enumerate(blocks):
+        at = place + number * (len(block) + 1)
+        assert made.read(at, len(block)) == block
+        assert made.reach(at) > at
+
+
+def test_blocks_that_could_not_be_added_whole_are_not_counted(monkeypatch):
+    """A fold goes on after whatever was raised; a page that counts more ids than it has becomes a set that lies."""
+
+    def broken():
+        yield b"b", 1
+        raise MemoryError
+
+    monkeypatch.setattr(pages, "PAGE_BYTES", 4)
+    made = Pages()
+    made.add([(b"a", 1)])
+    with pytest.raises(MemoryError):
+        made.add(broken())
+    made.add([(b"bb", 1)])
+    (page,) = made.pages()
+    assert isinstance(page, chunks.Chunk)
+    assert (page.count, page.ids()) == (2, [b"a", b"bb"])
 
 
 @given(st.lists(st.sets(one_id, min_size=1, max_size=4), max_size=8), st.booleans(), st.integers(1, 40))

@@ -259,6 +259,18 @@ def test_of_many_indexes_each_has_its_answer_and_an_error_is_one(world, observer
     assert observer.created_on(targets[0]) == found[targets[0]]
 
 
+def test_who_leaves_before_the_end_hands_nobody_elses_answer_to_the_next(world, observer):
+    here, missing = Target(LOOPBACK, world.account, "here"), Target(LOOPBACK, world.account, "missing")
+    world.seed(["x"], "here")
+    created_on = observer.created_on(here)
+    for found in observer.created_on_each([here, missing, missing, here]):
+        assert found == (here, created_on)
+        break
+    assert observer.created_on(here) == created_on
+    with pytest.raises(IndexNotFound):
+        observer.created_on(missing)
+
+
 def test_a_stop_in_the_middle_of_a_read_is_an_interrupt_and_proves_nothing(world, target):
     context = world.context()
     budget = context.budget(Projection())

@@ -164,6 +164,54 @@ class TestOnLinux:
         )
         assert said == {"forks": 1, "left": False, "files": []}
 
+    def test_an_interrupt_while_it_is_waited_for_ends_it_too(self, project):
+        """Most of the time that a snapshot takes is spent waiting for it at the end of a plan."""
+        said = run(
+            project,
+            """
+            import signal, time
+            def interrupt(*_):
+                raise KeyboardInterrupt
+            signal.signal(signal.SIGALRM, interrupt)
+            try:
+                with beside.Beside(context) as second:
+                    second.begin(lambda: time.sleep(3))
+                    signal.setitimer(signal.ITIMER_REAL, 0.2)
+            except KeyboardInterrupt:
+                said = {}
+            """,
+        )
+        assert said == {"forks": 1, "left": False}
+
+    def test_further_signals_while_it_tidies_up_leave_nothing_half_written(self, project):
+        """Ctrl-C reaches both processes, and then this one ends the other, which is tidying up already."""
+        said = run(
+            project,
+            """
+            import signal, time
+            from pathlib import Path
+            def tidied(path, *each, unlink=Path.unlink, **named):
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    os.kill(os.getpid(), number)
+                unlink(path, *each, **named)
+            def work():
+                def write(writer):
+                    os.write(ready[1], b"x")
+                    time.sleep(60)
+                Path.unlink = tidied
+                context.cache.keep("name", {}, write)
+            ready = os.pipe()
+            try:
+                with beside.Beside(context) as second:
+                    second.begin(work)
+                    os.read(ready[0], 1)
+                    raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                said = {"files": os.listdir("cache")}
+            """,
+        )
+        assert said == {"forks": 1, "left": False, "files": []}
+
     def test_what_goes_wrong_in_it_is_not_heard_of(self, project):
         said = run(
             project,

@@ -165,6 +165,38 @@ def test_many_indexes_are_looked_at_some_at_once_before_anything_is_sent(world, 
     assert sorted(asked) == [f"index-{number}" for number in range(5)]
 
 
+@pytest.mark.parametrize("outage", [2, 4, 6])
+def test_a_short_outage_blocks_a_few_indexes_and_not_the_whole_run(world, ids, outage):
+    """All that are looked at together fail together: that alone does not say that the service is gone."""
+    for number in range(20):
+        world.declare(ids(5), f"index-{number:02}", name=f"{number:02}.yaml")
+        world.seed(ids(20), f"index-{number:02}")
+    asked, began = [], []
+
+    def refuse(request):
+        asked.append(request)
+        if len(asked) == 5:
+            began.append(world.clock.elapsed())
+        gone = began and world.clock.elapsed() < began[0] + outage
+        return httpx.ConnectError("no route to host") if gone else None
+
+    world.bridge.refuse = refuse
+    result = world.apply()
+    assert result.exit_code in (ExitCode.DONE, ExitCode.ERROR)
+    assert result.accepted == 100 - 5 * len(result.errors) > 0
+
+
+def test_what_was_learnt_before_the_token_was_refused_is_told_first(world, ids):
+    """Who corrects the token should not learn only then that an index is misspelt."""
+    for number in range(3):
+        world.declare(ids(5), f"index-{number}", name=f"{number}.yaml")
+    world.fault("error", "index_get", status=403, index="index-1", times=None)
+    with pytest.raises(AuthenticationFailed):
+        world.apply()
+    told = [notice.message for notice in world.notices if notice.type == "diagnostic"]
+    assert sum("index-0: 404" in message for message in told) == 1
+
+
 def test_a_batch_that_is_not_wanted_any_more_costs_no_request(world, ids):
     """The first fails for good: the one that was intended behind it never leaves."""
     one_at_a_time(world)
