@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from reconciler.applier import LINGER
+
 # The service's numbers (its documentation, and what others measured).
 DELETE_IDS, GET_IDS, PAGE_IDS = 100, 20, 1_000
 BUDGET, WINDOW = 1_200, 300.0
@@ -100,6 +102,8 @@ class Pace:
 def simulate(*, tokens: int, append: float, concurrency: int, latency: float = 0.2, requests: int = 4_000) -> Pace:
     """One run as the applier works: intent durable, request, outcome recorded; one append at a time carries all.
 
+    Outcomes wait for others, for `LINGER` seconds at most, while half of what may run at once is in reserve.
+
     Args:
         tokens: whose budgets it may spend, evenly over time.
         append: seconds until a frame is durable.
@@ -108,14 +112,16 @@ def simulate(*, tokens: int, append: float, concurrency: int, latency: float = 0
         requests: after so many it ends.
     """
     spacing = WINDOW / (BUDGET * tokens)
-    now, next_send, woken, frames = 0.0, 0.0, -1.0, 0
+    now, next_send, woken, first, frames = 0.0, 0.0, -1.0, 0.0, 0
     intended = ready = in_flight = unrecorded = recorded = sent = 0
     events: list[tuple[float, str, int]] = []
     appending = False
     while recorded < requests:
         ahead = intended - sent
         fresh = min(2 * concurrency - ahead, requests - intended)
-        if not appending and (unrecorded or fresh > 0):
+        reserve = ready - (concurrency - in_flight if next_send <= now else 0)
+        waits = 2 * reserve > concurrency and (not unrecorded or now < first + LINGER)
+        if not appending and not waits and (unrecorded or fresh > 0):
             # Outcomes first, then the next intents: all in one frame.
             heapq.heappush(events, (now + append, "append", unrecorded))
             intended += fresh
@@ -132,6 +138,9 @@ def simulate(*, tokens: int, append: float, concurrency: int, latency: float = 0
             appending, frames = False, frames + 1
             recorded, ready = recorded + carried, ready + granted
         elif kind == "answer":
+            if not unrecorded:
+                first = now
+                heapq.heappush(events, (first + LINGER, "waited", 0))
             in_flight, unrecorded = in_flight - 1, unrecorded + 1
     return Pace(requests / now, frames / now)
 
