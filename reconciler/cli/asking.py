@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import sys
+import threading
 
 from reconciler.cli.failures import say
 from reconciler.errors import UsageError
@@ -25,6 +29,8 @@ def answered(question: str) -> str:
     """The line that is typed after `question`, its line end included; "" when there is nobody to ask."""
     say(question, end="")
     try:
+        if sys.stdin is not None and sys.stdin.isatty():
+            _wait_for_a_line()
         answer = sys.stdin.readline() if sys.stdin is not None else ""
     except UnicodeDecodeError:
         answer = "not even text"
@@ -32,3 +38,19 @@ def answered(question: str) -> str:
         answer = ""
     say()
     return answer
+
+
+def _wait_for_a_line() -> None:
+    """Until something was typed. A signal that comes just before the wait ends it: a read would not hear of it."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    heard, tell = os.pipe()
+    os.set_blocking(tell, False)
+    before = signal.set_wakeup_fd(tell)
+    try:
+        while sys.stdin not in select.select([sys.stdin, heard], [], [])[0]:
+            os.read(heard, 512)  # of a signal that means nothing here
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(heard)
+        os.close(tell)
