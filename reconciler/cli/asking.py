@@ -29,8 +29,8 @@ def answered(question: str) -> str:
     """The line that is typed after `question`, its line end included; "" when there is nobody to ask."""
     say(question, end="")
     try:
-        if sys.stdin is not None and sys.stdin.isatty():
-            _wait_for_a_line()
+        if (terminal := _terminal()) is not None:
+            _wait_for_a_line(terminal)
         answer = sys.stdin.readline() if sys.stdin is not None else ""
     except UnicodeDecodeError:
         answer = "not even text"
@@ -40,7 +40,16 @@ def answered(question: str) -> str:
     return answer
 
 
-def _wait_for_a_line() -> None:
+def _terminal() -> int | None:
+    """The descriptor of the terminal that stdin is; None when it is none."""
+    try:
+        number = sys.stdin.fileno() if sys.stdin is not None else -1
+    except (OSError, ValueError):
+        return None
+    return number if os.isatty(number) else None
+
+
+def _wait_for_a_line(terminal: int) -> None:
     """Until something was typed. A signal that comes just before the wait ends it: a read would not hear of it."""
     if threading.current_thread() is not threading.main_thread():
         return
@@ -48,7 +57,7 @@ def _wait_for_a_line() -> None:
     os.set_blocking(tell, False)
     before = signal.set_wakeup_fd(tell)
     try:
-        while sys.stdin not in select.select([sys.stdin, heard], [], [])[0]:
+        while terminal not in select.select([terminal, heard], [], [])[0]:
             os.read(heard, 512)  # of a signal that means nothing here
     finally:
         signal.set_wakeup_fd(before)
