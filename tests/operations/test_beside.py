@@ -142,15 +142,26 @@ class TestOnLinux:
         assert found["forks"] == 2
         assert found["codes"] == run(project, PLAN, cache="off")["codes"] != []
 
-    def test_an_error_meanwhile_ends_it_and_nothing_half_written_stays(self, project):
+    @pytest.mark.parametrize("further", [(), ("SIGINT", "SIGTERM")])
+    def test_an_error_meanwhile_ends_it_and_nothing_half_written_stays(self, project, further):
+        """Ctrl-C reaches both processes, and then this one ends the other, which may be tidying up already."""
         said = run(
             project,
+            f"""
+            further = {further}
             """
-            import time
+            """
+            import signal, time
+            from pathlib import Path
+            def tidied(path, *each, unlink=Path.unlink, **named):
+                for name in further:
+                    os.kill(os.getpid(), getattr(signal, name))
+                unlink(path, *each, **named)
             def work():
                 def write(writer):
                     os.write(ready[1], b"x")
                     time.sleep(60)
+                Path.unlink = tidied
                 context.cache.keep("name", {}, write)
             ready = os.pipe()
             try:
@@ -182,35 +193,6 @@ class TestOnLinux:
             """,
         )
         assert said == {"forks": 1, "left": False}
-
-    def test_further_signals_while_it_tidies_up_leave_nothing_half_written(self, project):
-        """Ctrl-C reaches both processes, and then this one ends the other, which is tidying up already."""
-        said = run(
-            project,
-            """
-            import signal, time
-            from pathlib import Path
-            def tidied(path, *each, unlink=Path.unlink, **named):
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    os.kill(os.getpid(), number)
-                unlink(path, *each, **named)
-            def work():
-                def write(writer):
-                    os.write(ready[1], b"x")
-                    time.sleep(60)
-                Path.unlink = tidied
-                context.cache.keep("name", {}, write)
-            ready = os.pipe()
-            try:
-                with beside.Beside(context) as second:
-                    second.begin(work)
-                    os.read(ready[0], 1)
-                    raise KeyboardInterrupt
-            except KeyboardInterrupt:
-                said = {"files": os.listdir("cache")}
-            """,
-        )
-        assert said == {"forks": 1, "left": False, "files": []}
 
     def test_what_goes_wrong_in_it_is_not_heard_of(self, project):
         said = run(
