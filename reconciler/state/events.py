@@ -6,11 +6,16 @@ as `Unknown`: such a log can be read, not written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, get_args
+
+from msgspec import NODEFAULT, Meta, Struct, ValidationError, convert, field
+from msgspec.structs import FieldInfo, fields
 
 from reconciler.state.fields import FITS
+
+Text = Annotated[str, Meta(min_length=1)]
+Ids = Sequence[Text]
 
 #: Numbers of batches as inclusive ranges: [[1, 40], [42, 42]].
 Ranges = Sequence[Sequence[int]]
@@ -35,21 +40,26 @@ Names = Mapping[str, Any]
 Held = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Known(Struct, frozen=True, tag_field="kind", omit_defaults=True):
+    """An event of a kind that this version knows."""
+
+    @property
+    def kind(self) -> str:
+        """Its name in the log."""
+        return str(self.__struct_config__.tag)
+
+
+class Header(Known, frozen=True, tag="header"):
     """The first event of a log."""
 
-    kind: ClassVar[str] = "header"
     lineage: str
     format: int = 1
     id_scheme: str = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class TargetSeen:
+class TargetSeen(Known, frozen=True, tag="target"):
     """A target gets its number, or its pin. A new number for a known index: it was re-created."""
 
-    kind: ClassVar[str] = "target"
     target: int
     origin: str
     account_id: str
@@ -57,15 +67,13 @@ class TargetSeen:
     created_on: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Known, frozen=True, tag="declared"):
     """A declaration as it is applied. A change of what it says or names gets a new number.
 
     `names`: all that it names, its prefixes resolved and what keeps protect cut out. `held`: those that the log
     had before; the others are in intents and reads that bear this number.
     """
 
-    kind: ClassVar[str] = "declared"
     declaration: int
     target: int
     manifest: str
@@ -80,15 +88,13 @@ class Declared:
     held: Held = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Known, frozen=True, tag="run_started"):
     """A run takes the state.
 
     `lease`: seconds it holds after each of its frames; `job`: address of the CI job; `guard`: which lock of
     the machine it holds while it lives ("" when none): see `interface.RunGuard`.
     """
 
-    kind: ClassVar[str] = "run_started"
     command: str
     origin: str
     actor: str = ""
@@ -102,40 +108,34 @@ class RunStarted:
     guard: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Known, frozen=True, tag="intent"):
     """These ids are about to be sent. Durable before the request leaves.
 
     `attempt`: the first try it covers.
     """
 
-    kind: ClassVar[str] = "intent"
     batch: int
     target: int
     declarations: DeclarationRuns
-    ids: Sequence[str]
+    ids: Ids
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Known, frozen=True, tag="accepted"):
     """The service gave a mutation id."""
 
-    kind: ClassVar[str] = "accepted"
     batch: int
     mutation_id: str
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Known, frozen=True, tag="failed"):
     """An attempt ended without a mutation id.
 
     `outcome`: "rejected" (nothing was deleted) or "unknown" (it may have been). `final`: no further attempt
     follows in this run.
     """
 
-    kind: ClassVar[str] = "failed"
     batch: int
     attempt: int
     outcome: str
@@ -145,22 +145,19 @@ class Failed:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Processed:
+class Processed(Known, frozen=True, tag="processed"):
     """The pointer shows that these batches are applied.
 
     `requests`: reads made since the last frame that said so.
     """
 
-    kind: ClassVar[str] = "processed"
     target: int
     batches: Ranges
     pointer: str
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Known, frozen=True, tag="verified"):
     """A read found these ids missing.
 
     The ids are those whose last batch is one of `batches`, without `except_ids`, and `ids` besides. `how`:
@@ -168,109 +165,95 @@ class Verified:
     along `ids`, for ids that were never sent because they were absent already.
     """
 
-    kind: ClassVar[str] = "verified"
     target: int
     how: str
     batches: Ranges = ()
-    except_ids: Sequence[str] = ()
-    ids: Sequence[str] = ()
+    except_ids: Ids = ()
+    ids: Ids = ()
     declarations: DeclarationRuns = ()
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reappeared:
+class Reappeared(Known, frozen=True, tag="reappeared"):
     """A read found these ids present that should be gone. `declarations`: as in Verified."""
 
-    kind: ClassVar[str] = "reappeared"
     target: int
-    ids: Sequence[str]
+    ids: Ids
     declarations: DeclarationRuns = ()
     how: str = ""
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Known, frozen=True, tag="released"):
     """These ids are no longer declared. Named as in Verified. `reason`: "undeclared" or "lapsed"."""
 
-    kind: ClassVar[str] = "released"
     target: int
     reason: str
     batches: Ranges = ()
-    except_ids: Sequence[str] = ()
-    ids: Sequence[str] = ()
+    except_ids: Ids = ()
+    ids: Ids = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseRenewed:
+class LeaseRenewed(Known, frozen=True, tag="lease_renewed"):
     """The run is alive."""
 
-    kind: ClassVar[str] = "lease_renewed"
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class LimitsIgnored:
+class LimitsIgnored(Known, frozen=True, tag="limits_ignored"):
     """A person at a prompt let a plan pass its limits. `limits`: which, as the refusal said it, a line each."""
 
-    kind: ClassVar[str] = "limits_ignored"
     who: str
     why: str
-    limits: Sequence[str] = ()
+    limits: Sequence[Text] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(Known, frozen=True, tag="run_finished"):
     """The run lets go of the state. `outcome`: "done", "failed", "interrupted", "not-settled" and the like."""
 
-    kind: ClassVar[str] = "run_finished"
     outcome: str
     counts: Mapping[str, int] = field(default_factory=dict)
     requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class RunFenced:
+class RunFenced(Known, frozen=True, tag="run_fenced"):
     """The run `fenced` was taken over."""
 
-    kind: ClassVar[str] = "run_fenced"
     fenced: str
     by: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recovered:
+class Recovered(Known, frozen=True, tag="recovered"):
     """A torn tail was put aside in the file `path`: `size` bytes, `sha256` hex."""
 
-    kind: ClassVar[str] = "recovered"
     path: str
     size: int
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
+class Moved(Known, frozen=True, tag="moved"):
     """From here on the log lives in the store `to` (a URL without credentials)."""
 
-    kind: ClassVar[str] = "moved"
     to: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """An event of a kind that this version does not know, as it stands."""
 
-    kind: ClassVar[str] = "unknown"
     document: Mapping[str, Any]
 
+    @property
+    def kind(self) -> str:
+        """What it is called where only the kinds are told that are known."""
+        return "unknown"
 
-Event = (
+
+#: What holds no fractions, which can be written in several ways.
+Plain = (
     Header
     | TargetSeen
     | Declared
-    | RunStarted
     | Intent
     | Accepted
     | Failed
@@ -284,50 +267,25 @@ Event = (
     | RunFenced
     | Recovered
     | Moved
-    | Unknown
 )
 
-KINDS: dict[str, type[Any]] = {
-    cls.kind: cls
-    for cls in (
-        Header,
-        TargetSeen,
-        Declared,
-        RunStarted,
-        Intent,
-        Accepted,
-        Failed,
-        Processed,
-        Verified,
-        Reappeared,
-        Released,
-        LeaseRenewed,
-        LimitsIgnored,
-        RunFinished,
-        RunFenced,
-        Recovered,
-        Moved,
-    )
+Event = Plain | RunStarted | Unknown
+
+KINDS: Final[dict[str, type[Any]]] = {cls.__struct_config__.tag: cls for cls in get_args(Plain | RunStarted)}
+
+#: What the types of the fields of an event do not say: names of fields, and what each may hold.
+_FURTHER: Final = {
+    cls: tuple((name, FITS[kind]) for name, kind in cls.__annotations__.items() if kind in FITS)
+    for cls in KINDS.values()
 }
 
 
-#: Names of fields, and what each may hold.
-_Checks = tuple[tuple[str, Callable[[Any], bool]], ...]
+def _default(each: FieldInfo) -> Any:
+    return each.default if each.default_factory is NODEFAULT else each.default_factory()
 
 
-def _checks(cls: type[Any], *, optional: bool) -> _Checks:
-    """Of those fields of an event that may, or may not, be left out."""
-    return tuple(
-        (f.name, FITS[str(f.type)])
-        for f in fields(cls)
-        if optional == (f.default is not MISSING or f.default_factory is not MISSING)
-    )
-
-
-#: For each kind: its class, the fields it must have, and those it may have.
-_SHAPES: dict[str, tuple[type[Any], _Checks, _Checks]] = {
-    kind: (cls, _checks(cls, optional=False), _checks(cls, optional=True)) for kind, cls in KINDS.items()
-}
+#: The fields of each event with their defaults; NODEFAULT where there is none.
+_DEFAULTS: Final = {cls: tuple((each.name, _default(each)) for each in fields(cls)) for cls in KINDS.values()}
 
 
 def encode(event: Event) -> dict[str, Any]:
@@ -339,16 +297,10 @@ def encode(event: Event) -> dict[str, Any]:
         return dict(event.document)
     document: dict[str, Any] = {"kind": event.kind}
     whole = isinstance(event, Header | RunStarted)
-    for each in fields(event):
-        value = getattr(event, each.name)
-        if whole:
-            document[each.name] = value
-            continue
-        if each.default is not MISSING and (value == each.default or (each.default == () and not value)):
-            continue
-        if each.default_factory is not MISSING and not value:
-            continue
-        document[each.name] = value
+    for name, default in _DEFAULTS[type(event)]:
+        value = getattr(event, name)
+        if whole or not (value == default or (default in ((), {}) and not value)):
+            document[name] = value
     if isinstance(event, Failed) and event.message:
         # The service's own words. Half a surrogate pair in them must not cost the record of the outcome.
         document["message"] = event.message.encode("utf-8", "replace").decode()
@@ -364,22 +316,22 @@ def decode(document: Mapping[str, Any]) -> Event:
     kind = document.get("kind")
     if not isinstance(kind, str):
         raise ValueError(f"an event whose kind is {kind!r}")  # noqa: TRY004 - callers know one exception for bad input
-    shape = _SHAPES.get(kind)
-    if shape is None:
+    cls = KINDS.get(kind)
+    if cls is None:
         return Unknown(document)
-    cls, required, optional = shape
-    values = {}
-    for name, fits in required:
-        if name not in document:
-            raise ValueError(f"event {kind!r} has no {name!r}")
-        value = values[name] = document[name]
-        if not fits(value):
-            raise ValueError(f"event {kind!r}: {name!r} does not hold what it should")
-    if len(document) > len(values) + 1:
-        for name, fits in optional:
-            if name in document:
-                value = values[name] = document[name]
-                if not fits(value):
-                    raise ValueError(f"event {kind!r}: {name!r} does not hold what it should")
-    event: Event = cls(**values)
+    try:
+        event: Event = convert(document, cls)
+    except ValidationError as error:
+        raise ValueError(f"event {kind!r}: {error}") from error
     return event
+
+
+def check(event: Event) -> None:
+    """Do its fields hold what their types alone do not ask for?
+
+    Raises:
+        ValueError: one does not.
+    """
+    for name, fits in _FURTHER.get(type(event), ()):
+        if not fits(getattr(event, name)):
+            raise ValueError(f"event {event.kind!r}: {name!r} does not hold what it should")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from operator import itemgetter
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+
+from msgspec import Meta, MsgspecError, Struct, ValidationError, convert
+from msgspec.json import Decoder, Encoder
 
 from reconciler.clock import parse_timestamp
 from reconciler.errors import StateDamaged, StateTooNew
-from reconciler.state.events import Event, decode, encode
+from reconciler.state.events import Event, Plain, Text, check, decode, encode
 
 VERSION = 1
 
@@ -27,10 +29,30 @@ _SCALARS = frozenset({str, int, float, bool, type(None)})
 _DEEPEST = 32
 
 _MEMBERS = ("v", "pos", "prev", "nonce", "at", "run", "events")
-_values = itemgetter(*_MEMBERS)
-_TAIL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n\Z')
+_TAIL = re.compile(rb',"hash":"[0-9a-f]{64}"\}\n\Z')
 _TAIL_LENGTH = len(',"hash":""}\n') + 64
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class _Members(Struct):
+    """What a frame has besides its events: see Frame."""
+
+    v: Literal[1]
+    pos: Annotated[int, Meta(ge=1)]
+    prev: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    nonce: Text
+    at: str
+    run: str
+
+
+class _Plain(_Members):
+    """A line whose events hold no fractions."""
+
+    events: Annotated[list[Plain], Meta(min_length=1)]
+    hash: str
+
+
+class _General(_Members):
+    events: Annotated[list[dict[str, Any]], Meta(min_length=1)]
 
 
 class Frame(NamedTuple):
@@ -70,7 +92,7 @@ def seal(  # noqa: PLR0917 - in the order in which they stand in the line
     document = _as_read(dict(zip(_MEMBERS, members, strict=True)), _DEEPEST)
     body = _encode(document).encode()[:-1]
     digest = hashlib.sha256(body).hexdigest()
-    return _frame(document, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
+    return _general(document, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
 
 
 def _as_read(value: Any, depth: int) -> Any:
@@ -102,17 +124,13 @@ def parse(line: bytes) -> Frame:
             line end, a repeated member, a byte order mark, not UTF-8, not finite, a member of another type.
         StateTooNew: an intact frame of a later format.
     """
-    tail = _TAIL.search(line, max(0, len(line) - _TAIL_LENGTH))
-    if tail is None:
-        raise StateDamaged("the line does not end as a frame does")
-    body = line[: tail.start()]
-    digest = tail[1].decode()
-    if hashlib.sha256(body).hexdigest() != digest:
-        raise StateDamaged("its bytes do not match its hash")
+    digest = _digest(line)
+    if not _bears(line, digest):
+        ends = _TAIL.search(line, max(0, len(line) - _TAIL_LENGTH))
+        raise StateDamaged("its bytes do not match its hash" if ends else "the line does not end as a frame does")
     try:
-        document = _read(line)
-        _check_members(tuple(document))
-        return _frame(document, digest, line)
+        plain = _read_plain(line)
+        return _general(_read(line), digest, line) if plain is None else _frame(plain, plain.events, digest, line)
     except (ValueError, RecursionError) as error:
         raise StateDamaged(f"it cannot be read: {error}") from error
 
@@ -122,65 +140,60 @@ def hash_of(line: bytes, position: int, prev: str) -> str | None:
 
     As far as hashes tell: that it says something sound is known only to whoever has parsed these very bytes.
     """
-    digest = hashlib.sha256(memoryview(line)[:-_TAIL_LENGTH]).hexdigest()
+    digest = _digest(line)
     begins = line.startswith(b'{"v":%d,"pos":%d,"prev":"%s","nonce":"' % (VERSION, position, prev.encode()))
-    return digest if begins and line.endswith(b',"hash":"%s"}\n' % digest.encode()) else None
+    return digest if begins and _bears(line, digest) else None
+
+
+def _digest(line: bytes) -> str:
+    """SHA-256 (hex) of all that stands before the hash of a frame."""
+    return hashlib.sha256(memoryview(line)[:-_TAIL_LENGTH]).hexdigest()
+
+
+def _bears(line: bytes, digest: str) -> bool:
+    """Does it end as the frame with this hash does?"""
+    return line.endswith(b',"hash":"%s"}\n' % digest.encode())
 
 
 def _read(line: bytes) -> dict[str, Any]:
     """What `line` says.
 
     Raises:
-        ValueError, RecursionError: it is not JSON.
+        ValueError, RecursionError: it is not JSON, or not the members of a frame.
         StateDamaged: it is not rendered as `seal` renders what it says.
         StateTooNew: it is of a later format.
     """
-    plain = _read_plain(line)
-    document = json.loads(line) if plain is None else plain
+    document = json.loads(line)
     if isinstance(document, dict):
         _refuse_other_version(document)
     # Rendering it again refuses at once what a JSON parser forgives: repeated members, spaces, escapes, NaN.
-    if plain is None and (not isinstance(document, dict) or _encode(document).encode() + b"\n" != line):
+    if not isinstance(document, dict) or _encode(document).encode() + b"\n" != line:
         raise StateDamaged("it is not written the way frames are")
+    _check_members(tuple(document))
     return document
 
 
-def _read_plain(line: bytes) -> dict[str, Any] | None:
-    """What `line` says, where it shows that rendering it again would give just this line; None where it may not.
+def _read_plain(line: bytes) -> _Plain | None:
+    """What `line` says, where rendering just that gives this line again; None where something else may be needed.
 
-    Nearly all of a log is plain: nothing is escaped and nothing stands between the tokens, so that only a number
-    could be written otherwise, and only a repeated member could get lost.
+    Nearly all of a log is plain: known events with known fields, without escapes and fractions. Those two are what
+    msgspec may render otherwise than `seal` does; all the rest of JSON without spaces has one form.
     """
-    try:
-        text = line.decode()
-        if "\\" in text or " " in text or "\t" in text or "\r" in text or text.find("\n") < len(text) - 1:
-            return None
-        document, end = _decode_plain(text)
-    except (ValueError, RecursionError):
+    if b"\\" in line:
         return None
-    return document if isinstance(document, dict) and end == len(text) - 1 else None
-
-
-def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(members)
-    if len(document) < len(members):
-        raise ValueError("a name is there twice")
-    return document
-
-
-def _natural(digits: str) -> int:
-    if digits[0] == "-":
-        raise ValueError("it may be a zero")
-    return int(digits)
+    try:
+        found: _Plain = _decode_plain(line)
+    except (MsgspecError, ValueError, RecursionError):
+        return None
+    return found if _encode_plain(found) == line[:-1] else None
 
 
 def _unclear(number: str) -> NoReturn:
     raise ValueError(f"{number} may be written in several ways")
 
 
-_decode_plain = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_natural, parse_float=_unclear, parse_constant=_unclear
-).raw_decode
+_decode_plain = Decoder(_Plain, float_hook=_unclear).decode
+_encode_plain = Encoder().encode
 
 
 def _refuse_other_version(document: dict[str, Any]) -> None:
@@ -197,18 +210,18 @@ def _check_members(names: tuple[str, ...]) -> None:
         raise ValueError("its members are not those of a frame, in their order")
 
 
-def _frame(document: dict[str, Any], digest: str, line: bytes) -> Frame:
-    """The frame, once every member is what it should be. ValueError otherwise."""
-    version, position, prev, nonce, at, run, events = _values(document)
-    if version is not VERSION:
-        raise ValueError(f"its version is {version!r}")
-    if type(position) is not int or position < 1:
-        raise ValueError("its position is not a positive integer")
-    if not isinstance(prev, str) or not _SHA256.fullmatch(prev):
-        raise ValueError("its prev is not a hash")
-    if not (nonce and type(nonce) is type(at) is type(run) is str):
-        raise ValueError("its nonce, time or run is not text")
-    parse_timestamp(at)
-    if not isinstance(events, list) or not events or set(map(type, events)) != {dict}:
-        raise ValueError("its events are not a list of objects")
-    return Frame(position, prev, nonce, at, run, tuple(map(decode, events)), digest, line)
+def _general(document: dict[str, Any], digest: str, line: bytes) -> Frame:
+    """The frame that `document` is. ValueError: a member is not what it should be."""
+    try:
+        found = convert(document, _General)
+    except ValidationError as error:
+        raise ValueError(str(error)) from error
+    return _frame(found, list(map(decode, found.events)), digest, line)
+
+
+def _frame(found: _Members, events: Sequence[Event], digest: str, line: bytes) -> Frame:
+    """The frame, once its time and its events hold what they should. ValueError otherwise."""
+    parse_timestamp(found.at)
+    for event in events:
+        check(event)
+    return Frame(found.pos, found.prev, found.nonce, found.at, found.run, tuple(events), digest, line)

@@ -123,6 +123,12 @@ EVENTS = (
         ev.Declared, *map(st.just, (1, 1, "m", 1, 1, "r")), limits=st.dictionaries(st.text(), VALUES), held=VALUES
     )
     | st.builds(ev.Unknown, st.dictionaries(st.text(), VALUES))
+    | st.deferred(lambda: st.sampled_from(EXAMPLES))
+    | st.builds(
+        lambda kind, more: ev.Unknown({"kind": kind, **more}),
+        st.sampled_from(sorted(ev.KINDS)),
+        st.dictionaries(st.deferred(lambda: st.sampled_from(FIELDS)), VALUES),
+    )
     | st.builds(ev.Verified, st.integers(1), TEXT, ids=IDS.map(tuple), declarations=VALUES, requests=VALUES)
 )
 
@@ -220,12 +226,49 @@ def test_every_small_change_of_a_line_is_refused_as_by_rendering_it_again():
         ev.Accepted(1, "m"),
         ev.Processed(1, [[1, 2]], "m"),
         ev.Verified(1, "list", [[1, 2]], ["x"]),
+        ev.Failed(1, 1, "unknown", final=False, code=40041, status=400, message="later: \u00fc"),
     ],
 )
-def test_what_most_of_a_log_consists_of_is_not_rendered_again(event, monkeypatch):
+def test_what_most_of_a_log_consists_of_is_read_and_rendered_by_the_faster_library(event, monkeypatch):
     line = seal(2, "b" * 64, "n", AT, "r", [event]).line
     monkeypatch.setattr(frames, "_encode", None)
     assert parse(line).events[0] == event
+
+
+@given(st.text(), st.text(), st.integers(), st.lists(st.text(min_size=1), min_size=1))
+def test_a_plain_line_is_rendered_as_seal_renders_it(text, mutation_id, number, ids):
+    events = [ev.Accepted(number, mutation_id), ev.Reappeared(number, ids, how=text)]
+    line = seal(2, "b" * 64, "n", AT, text, events).line
+    plain = frames._read_plain(line)
+    assert (plain is None) == (b"\\" in line)
+    assert parse(line).events == tuple(events)
+
+
+@pytest.mark.parametrize(
+    "fraction",
+    ["300.0", "300", "1e16", "1e+16", "1E16", "1e-05", "1e-5", "0.10", "12345678901234567890.0", "-0", "-0.0"],
+)
+@pytest.mark.parametrize("where", ['"lease":%s', '"limits":{"x":%s}', '"counts":{"x":%s}', '"later":[%s]'])
+def test_a_fraction_is_read_only_as_seal_writes_it(fraction, where):
+    rest = (
+        {"kind": "run_started", "command": "apply", "origin": "o"}
+        if "lease" in where
+        else {"kind": "run_finished"}
+    )
+    if "limits" in where:
+        rest = ev.encode(ev.Declared(1, 1, "m", 1, 1, ""))
+    if "counts" in where:
+        rest["outcome"] = "done"
+    if "later" in where:
+        rest = {"kind": "lease_renewed"}
+    event = json.dumps(rest, separators=(",", ":"))[:-1] + "," + where % fraction + "}"
+    rendered = json.dumps(json.loads(fraction))
+    line = _line(json.dumps(_document(events=["X"]), separators=(",", ":")).replace('"X"', event).encode())
+    if rendered != fraction or ("counts" in where and not isinstance(json.loads(fraction), int)):
+        with pytest.raises(StateDamaged):
+            parse(line)
+    else:
+        assert parse(line).line == line
 
 
 GOOD = seal(1, GENESIS, "n", AT, "", [ev.Header("l" * 32)]).line
@@ -405,6 +448,9 @@ def test_where_a_declaration_has_its_ids_from_must_have_its_shape(more):
     assert parse(_line(_document(events=[event | {"until": "2027-01-01", "sources": [_SOURCE]}])))
     with pytest.raises(StateDamaged):
         parse(_line(_document(events=[event | more])))
+
+
+FIELDS = sorted({name for cls in ev.KINDS.values() for name in cls.__struct_fields__})
 
 
 def test_there_is_an_example_of_every_event():
