@@ -83,6 +83,16 @@ MUTANTS = [
         ("tests/state/test_damage.py::test_every_flipped_bit_is_refused_or_put_aside_and_reported",),
     ),
     Mutant(
+        "a plain line is not rendered again", "state/frames.py",
+        "    return found if _encode_plain(found) == line[:-1] else None", "    return found",
+        ("tests/state/test_frames.py::test_every_small_change_of_a_line_is_refused_as_by_rendering_it_again",),
+    ),
+    Mutant(
+        "a fraction is left to the faster library", "state/frames.py",
+        "Decoder(_Plain, float_hook=_unclear)", "Decoder(_Plain)",
+        ("tests/state/test_frames.py::test_a_fraction_is_read_only_as_seal_writes_it",),
+    ),
+    Mutant(
         "frames need not follow each other", "state/chain.py",
         "        if frame.prev != self.head:", "        if False:",
         (f"{_ORDER}::test_a_log_whose_frames_do_not_follow_each_other_is_not_walked",),
