@@ -323,6 +323,7 @@ def decode(document: Mapping[str, Any]) -> Event:
         event: Event = convert(document, cls)
     except ValidationError as error:
         raise ValueError(f"event {kind!r}: {error}") from error
+    check(event)
     return event
 
 

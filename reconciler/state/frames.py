@@ -44,14 +44,16 @@ class _Members(Struct):
     run: str
 
 
-class _Plain(_Members):
-    """A line whose events hold no fractions."""
+class _PlainLine(_Members):
+    """A whole line, all of whose events are plain."""
 
     events: Annotated[list[Plain], Meta(min_length=1)]
     hash: str
 
 
-class _General(_Members):
+class _AnyLine(_Members):
+    """A line whose events may be of later kinds."""
+
     events: Annotated[list[dict[str, Any]], Meta(min_length=1)]
 
 
@@ -173,7 +175,7 @@ def _read(line: bytes) -> dict[str, Any]:
     return document
 
 
-def _read_plain(line: bytes) -> _Plain | None:
+def _read_plain(line: bytes) -> _PlainLine | None:
     """What `line` says, where rendering just that gives this line again; None where something else may be needed.
 
     Nearly all of a log is plain: known events with known fields, without escapes and fractions. Those two are what
@@ -182,7 +184,9 @@ def _read_plain(line: bytes) -> _Plain | None:
     if b"\\" in line:
         return None
     try:
-        found: _Plain = _decode_plain(line)
+        found: _PlainLine = _decode_plain(line)
+        for event in found.events:
+            check(event)
     except (MsgspecError, ValueError, RecursionError):
         return None
     return found if _encode_plain(found) == line[:-1] else None
@@ -192,7 +196,7 @@ def _unclear(number: str) -> NoReturn:
     raise ValueError(f"{number} may be written in several ways")
 
 
-_decode_plain = Decoder(_Plain, float_hook=_unclear).decode
+_decode_plain = Decoder(_PlainLine, float_hook=_unclear).decode
 _encode_plain = Encoder().encode
 
 
@@ -213,15 +217,13 @@ def _check_members(names: tuple[str, ...]) -> None:
 def _general(document: dict[str, Any], digest: str, line: bytes) -> Frame:
     """The frame that `document` is. ValueError: a member is not what it should be."""
     try:
-        found = convert(document, _General)
+        found = convert(document, _AnyLine)
     except ValidationError as error:
         raise ValueError(str(error)) from error
     return _frame(found, list(map(decode, found.events)), digest, line)
 
 
 def _frame(found: _Members, events: Sequence[Event], digest: str, line: bytes) -> Frame:
-    """The frame, once its time and its events hold what they should. ValueError otherwise."""
+    """The frame, once its time is one. ValueError otherwise."""
     parse_timestamp(found.at)
-    for event in events:
-        check(event)
     return Frame(found.pos, found.prev, found.nonce, found.at, found.run, tuple(events), digest, line)

@@ -89,7 +89,7 @@ MUTANTS = [
     ),
     Mutant(
         "a fraction is left to the faster library", "state/frames.py",
-        "Decoder(_Plain, float_hook=_unclear)", "Decoder(_Plain)",
+        "Decoder(_PlainLine, float_hook=_unclear)", "Decoder(_PlainLine)",
         ("tests/state/test_frames.py::test_a_fraction_is_read_only_as_seal_writes_it",),
     ),
     Mutant(
