@@ -6,8 +6,9 @@ workers make exactly one attempt each. The rules it keeps:
 1. A request leaves only after the frame that names its ids is durable, and while the newest acknowledged frame of
    this run is under 30 s old (a fenced run finds out before it can send).
 2. At most one append is in flight. What arrives meanwhile goes into the next frame together: outcomes first, then
-   the next intents. Intents run at most twice the concurrency ahead, and as long as enough of them are in reserve,
-   outcomes wait a moment for others: a frame costs half as much as a request, and more in a remote store.
+   the next intents. Intents run at most twice the concurrency ahead, and as long as more of them are in reserve
+   than can start while two frames are recorded, outcomes wait a moment for others: a frame costs as much as
+   several requests, and more in a remote store.
 3. Batches are full across the declarations of a target. The last batch of a target goes alone, its intent after
    every other outcome of that target is recorded: its mutation then proves the others processed.
 4. After one batch of a target fails for good, no new batch of that target starts.
@@ -40,6 +41,7 @@ from reconciler.model.target import Target
 from reconciler.state.events import Accepted, Event, Failed, LeaseRenewed
 from reconciler.state.run import FRESH, Run
 from reconciler.vectorize import Client, Dispatcher, Outcome
+from reconciler.vectorize.budget import INSTANT
 
 __all__ = ["LINGER", "Applier", "Recorder", "SendResult", "TargetResult", "TargetWork", "work_for"]
 
@@ -91,6 +93,8 @@ class Applier:
         self._outcomes: list[tuple[Event, Batch | None]] = []
         self._arrived = 0.0  # when the first of them did
         self._formed: list[Batch] = []
+        self._enough = 0.0  # in reserve: more need no frame now
+        self._appending = 0.0  # when the last frame was handed over
         self._unknown: set[Hashable] = set()
         self._messages: set[str] = set()
         self._stopping = False
@@ -173,7 +177,7 @@ class Applier:
     def _record_due(self) -> float:
         """Seconds for which the next frame can still wait for more."""
         dispatcher = self._dispatcher
-        scarce = 2 * dispatcher.reserve <= dispatcher.concurrency
+        scarce = dispatcher.reserve <= self._enough
         if scarce or dispatcher.held or self._stopping or self._fatal is not None or self._run.renew_due():
             return 0.0
         # Without an outcome there is nothing to form either: only the end of a batch makes room for another.
@@ -191,6 +195,7 @@ class Applier:
         if not events and (self._run.renew_due() or (self._dispatcher.held and self._open)):
             events = [LeaseRenewed()]
         if events:
+            self._appending = self._clock.elapsed()
             self._recorder.start(events)
 
     def _form(self) -> Iterator[Batch]:
@@ -217,6 +222,9 @@ class Applier:
 
     def _recorded(self) -> None:
         """The frame is durable: its intents may be acted on."""
+        now = self._clock.elapsed()
+        pace = self._accepted_batches / max(now - self._began, INSTANT)
+        self._enough = 2 * pace * (now - self._appending)
         formed, self._formed = self._formed, []
         for batch in formed:
             if why := self._unwanted(batch):

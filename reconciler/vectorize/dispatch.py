@@ -30,6 +30,10 @@ from reconciler.vectorize.retry import RetryPolicy, concerns_the_account
 #: The longest single wait, in seconds; a longer one is made of several.
 _LONGEST_WAIT = 3600.0
 
+#: Seconds in which a worker sends what it was handed, if nobody else wants the interpreter meanwhile. Whoever does
+#: gets it at each of its dozen system calls, and it has to be woken for the rest: more work than the request.
+_HANDING_OVER = 0.0002
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -282,7 +286,7 @@ class Dispatcher:
             worker.start()
         self._tasks.put(call)
         # Let the worker send before the next call is started and what came back is recorded: all else can wait.
-        time.sleep(0)
+        time.sleep(_HANDING_OVER)
 
     def _work(self) -> None:
         while (call := self._tasks.get()) is not None:
