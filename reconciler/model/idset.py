@@ -110,9 +110,7 @@ class IdSet:
         return self._count
 
     def __iter__(self) -> Iterator[str]:
-        for chunk in self._chunks:
-            for raw in chunk.ids():
-                yield raw.decode()
+        return chain.from_iterable(map(bytes.decode, chunk.ids()) for chunk in self._chunks)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdSet):

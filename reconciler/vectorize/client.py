@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -211,6 +212,7 @@ def _no_answer(asked: Asked, reason: str, *, sent: bool, certificate: bool) -> S
     return unanswered(asked, reason, sent=sent)
 
 
+@lru_cache(maxsize=1024)  # thousands of requests go to the same few
 def _path(target: Target) -> str:
     return f"/accounts/{_segment(target.account_id)}/vectorize/v2/indexes/{_segment(target.index)}"
 
