@@ -30,9 +30,10 @@ from reconciler.vectorize.retry import RetryPolicy, concerns_the_account
 #: The longest single wait, in seconds; a longer one is made of several.
 _LONGEST_WAIT = 3600.0
 
-#: Seconds in which a worker sends what it was handed, if nobody else wants the interpreter meanwhile. Whoever does
-#: gets it at each of its dozen system calls, and it has to be woken for the rest: more work than the request.
-_HANDING_OVER = 0.0002
+#: Seconds in which a worker sends what it was handed, or comes to the end of an answer, if nobody else wants the
+#: interpreter. Whoever does gets it at each of the worker's dozen system calls, and the worker has to be woken for
+#: the rest: together that costs as much as the request.
+_UNDISTURBED = 0.0002
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,8 @@ class Dispatcher:
                 return None
             wait = min(deadline - self._clock.elapsed(), pause, _LONGEST_WAIT)
             done = self._clock.wait(self._events, max(0.0, wait))
+            if done is not None and done.call is not None and self._threads:
+                time.sleep(_UNDISTURBED)  # answers come in flocks: those that come with it are taken with it
             if done is None and deadline - self._clock.elapsed() <= INSTANT:
                 return None
         return None if done.call is None else self._settled(done, done.call)
@@ -286,7 +289,7 @@ class Dispatcher:
             worker.start()
         self._tasks.put(call)
         # Let the worker send before the next call is started and what came back is recorded: all else can wait.
-        time.sleep(_HANDING_OVER)
+        time.sleep(_UNDISTURBED)
 
     def _work(self) -> None:
         while (call := self._tasks.get()) is not None:

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 from queue import Empty, SimpleQueue
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,15 +48,18 @@ class Agenda(ManualClock):
 
 
 class Later(Dispatcher):
-    """Each attempt ends `latency` seconds after its start."""
+    """Each attempt ends `latency` seconds after its start, or as much more or less as `vary` says (a part of it)."""
 
     latency = 0.0
+    vary = 0.0
+    random = Random(0)
 
     def _start(self) -> None:
         events, self._events = self._events, SimpleQueue()
         super()._start()  # without threads it is made at once; its end is told later
         (done, self._events) = self._events.get_nowait(), events
-        self._clock.after(self.latency, lambda: events.put(done))  # type: ignore[attr-defined]
+        after = self.latency * (1 + self.random.uniform(-self.vary, self.vary))
+        self._clock.after(after, lambda: events.put(done))  # type: ignore[attr-defined]
 
 
 def seconds(
@@ -65,9 +69,10 @@ def seconds(
     concurrency: int,
     latency: float,
     append: float,
-    failing: int,
+    failing: int = 0,
+    vary: float = 0.0,
 ) -> tuple[float, int]:
-    """How long 300 batches take, and in how many frames. `failing`: of 20 requests fail once."""
+    """How long 300 batches take, and in how many frames. `failing`: of 20 requests fail once; `vary`: see Later."""
     clock = Agenda()
     frames = []
 
@@ -113,7 +118,7 @@ def seconds(
     dispatcher = Later(
         clock, Budget(clock, per_window=None, per_second=None), concurrency=concurrency, threads=False
     )
-    dispatcher.latency = latency
+    dispatcher.latency, dispatcher.vary, dispatcher.random = latency, vary, Random(1)
     run = SimpleNamespace(fresh=lambda _: True, renew_due=lambda: False)
     client = SimpleNamespace(deletion=deletion)
     sending = Applier(
@@ -150,3 +155,20 @@ def test_that_outcomes_wait_for_others_costs_no_time(monkeypatch, concurrency, l
     waiting, fewer = seconds(monkeypatch, 0.1, **how)
     assert waiting <= at_once * 1.03, f"{waiting:.2f} s instead of {at_once:.2f}"
     assert fewer <= frames
+
+
+@pytest.mark.parametrize("vary", [0.0, 0.4])
+def test_a_fast_store_records_together_nearly_all_that_runs_at_once(monkeypatch, vary):
+    took, frames = seconds(monkeypatch, 0.1, concurrency=8, latency=0.05, append=0.003, vary=vary)
+    assert frames <= 300 / 6
+    assert took <= 300 / 8 * 0.05 * 1.1
+
+
+@pytest.mark.parametrize("append", [0.003, 0.012, 0.024, 0.05, 0.1])
+@pytest.mark.parametrize("latency", [0.05, 0.2])
+def test_a_frame_begins_before_the_reserve_is_used_up_however_long_the_store_takes(monkeypatch, latency, append):
+    """Answers come one after the other: a frame that begins with the last of the reserve would come too late."""
+    how = {"concurrency": 8, "latency": latency, "append": append, "vary": 0.4}
+    at_once, _ = seconds(monkeypatch, 0.0, **how)
+    took, _ = seconds(monkeypatch, 0.1, **how)
+    assert took <= at_once * 1.03

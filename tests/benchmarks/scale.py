@@ -102,7 +102,7 @@ class Pace:
 def simulate(*, tokens: int, append: float, concurrency: int, latency: float = 0.2, requests: int = 4_000) -> Pace:
     """One run as the applier works: intent durable, request, outcome recorded; one append at a time carries all.
 
-    Outcomes wait for others, for `LINGER` seconds at most, while half of what may run at once is in reserve.
+    Outcomes wait for others, for `LINGER` seconds at most, while more is in reserve than starts during two appends.
 
     Args:
         tokens: whose budgets it may spend, evenly over time.
@@ -113,14 +113,15 @@ def simulate(*, tokens: int, append: float, concurrency: int, latency: float = 0
     """
     spacing = WINDOW / (BUDGET * tokens)
     now, next_send, woken, first, frames = 0.0, 0.0, -1.0, 0.0, 0
-    intended = ready = in_flight = unrecorded = recorded = sent = 0
+    intended = ready = in_flight = unrecorded = recorded = sent = answered = 0
     events: list[tuple[float, str, int]] = []
     appending = False
     while recorded < requests:
         ahead = intended - sent
         fresh = min(2 * concurrency - ahead, requests - intended)
         reserve = ready - (concurrency - in_flight if next_send <= now else 0)
-        waits = 2 * reserve > concurrency and (not unrecorded or now < first + LINGER)
+        enough = 2 * append * answered / now if now else 0.0
+        waits = reserve > enough and (not unrecorded or now < first + LINGER)
         if not appending and not waits and (unrecorded or fresh > 0):
             # Outcomes first, then the next intents: all in one frame.
             heapq.heappush(events, (now + append, "append", unrecorded))
@@ -141,7 +142,7 @@ def simulate(*, tokens: int, append: float, concurrency: int, latency: float = 0
             if not unrecorded:
                 first = now
                 heapq.heappush(events, (first + LINGER, "waited", 0))
-            in_flight, unrecorded = in_flight - 1, unrecorded + 1
+            in_flight, unrecorded, answered = in_flight - 1, unrecorded + 1, answered + 1
     return Pace(requests / now, frames / now)
 
 

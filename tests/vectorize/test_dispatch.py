@@ -476,3 +476,22 @@ def test_every_call_ends_in_one_final_outcome_or_is_abandoned(
     for each in outcomes:
         assert each.final == (each.retry_in is None)
         assert (each.error is None) == (each.result is not None)
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_workers_are_left_alone_only_once_a_start_and_once_an_answer_that_was_waited_for(monkeypatch, threads):
+    """A `wake`, and what has arrived already, cost no time; without threads there is nobody to be left alone."""
+    pauses = []
+    monkeypatch.setattr("reconciler.vectorize.dispatch.time.sleep", pauses.append)
+    clock = SystemClock()
+    with Dispatcher(clock, Budget(clock), concurrency=2, threads=threads) as dispatcher:
+        dispatcher.wake()
+        assert dispatcher.next(10.0) is None
+        threading.Timer(0.01, dispatcher.wake).start()
+        assert dispatcher.next(10.0) is None
+        assert not pauses
+        for key in range(20):
+            dispatcher.submit(key, lambda: None)
+        assert len(drain(dispatcher)) == 20
+    assert not pauses if not threads else 20 <= len(pauses) <= 40
+    assert all(pause < 0.001 for pause in pauses)
