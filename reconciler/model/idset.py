@@ -110,7 +110,7 @@ class IdSet:
         return self._count
 
     def __iter__(self) -> Iterator[str]:
-        return chain.from_iterable(map(bytes.decode, chunk.ids()) for chunk in self._chunks)
+        return map(bytes.decode, chain.from_iterable(self.raw()))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdSet):

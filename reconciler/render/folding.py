@@ -99,10 +99,15 @@ class _Few:
         """The first and the last."""
         return self._ids[self._begin], self._ids[self._end - 1]
 
-    def tokens(self, prefix: str) -> tuple[Counter[str], int]:
-        """How many ids have each prefix that is one separator longer than `prefix`, and how many have none."""
+    def tokens(self, prefix: str, step: int = 1) -> tuple[Counter[str], int]:
+        """How many ids have each prefix that is one separator longer than `prefix`, and how many have none.
+
+        Args:
+            prefix: what all of them begin with.
+            step: of so many ids in a row one counts.
+        """
         start = len(prefix)
-        matches = [_TO_SEPARATOR.match(id_, start) for id_ in self._ids[self._begin : self._end]]
+        matches = [_TO_SEPARATOR.match(id_, start) for id_ in self._ids[self._begin : self._end : step]]
         found = [match[0] for match in matches if match]
         return Counter(found), len(matches) - len(found)
 
@@ -199,10 +204,14 @@ def _parts(node: _Node, most: int) -> list[IdSet] | list[_Few]:
     """
     least = max(2, node.count // most)
     if isinstance(node.ids, _Few):
-        counts, without = node.ids.tokens(node.prefix)
+        # In order, so what begins alike stands together: of `least` such ids two are met at half as many a step.
+        counts, without = node.ids.tokens(node.prefix, least // 2)
+        if len(counts) + without <= most:
+            counts, without = node.ids.tokens(node.prefix)
         if len(counts) + without <= most:
             least = 2
-        return [node.ids.starting_with(node.prefix + token) for token, n in counts.items() if n >= least]
+        found = [node.ids.starting_with(node.prefix + token) for token, n in counts.items() if n > 1]
+        return [ids for ids in found if len(ids) >= least]
     tokens = _few_tokens(node, most)
     if tokens is not None:
         least = 2
