@@ -29,6 +29,9 @@ MAX_DEPTH = 32
 MAX_SCALAR_BYTES = 65_536
 MAX_EXPANSION = 100_000
 
+#: A text of so many characters has no more bytes than MAX_SCALAR_BYTES, whatever they are.
+_SHORT = MAX_SCALAR_BYTES // 4
+
 #: Events are some 300 bytes each: few at a time stay in the cache and out of the collector's way.
 _BLOCK = 512
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -44,11 +47,18 @@ ID_LISTS = frozenset({("absent", "[]", "ids"), ("keep", "[]", "ids")})
 
 @dataclass(slots=True)
 class Text:
-    """A scalar as it was written. `plain`: without quotes."""
+    """A scalar as it was written. `path`, `line`, `column`: as of a Position; `plain`: without quotes."""
 
-    position: Position
+    path: str
+    line: int
+    column: int
     value: str
     plain: bool
+
+    @property
+    def position(self) -> Position:
+        """Where it starts. Made when it is asked for: of most texts nobody wants to know."""
+        return Position(self.path, self.line, self.column)
 
     @property
     def is_nothing(self) -> bool:
@@ -127,12 +137,12 @@ def compose(path: Path, shown: str, id_lists: Collection[tuple[str, ...]] = ()) 
         OSError: it cannot be opened.
     """
     with HashingFile(path) as file:
-        composer = _Composer(file, shown, id_lists)
+        composer = _Composer(shown, id_lists)
         root: Node | None = None
         try:
             if file.is_utf16:
                 composer.stop("not-utf8", "the file is UTF-16", "Save it as UTF-8.", Position(shown, 1, 1))
-            root = composer.document()
+            root = composer.document(_Events(file))
         except Stop as stopped:
             composer.diagnostics.append(stopped.diagnostic)
         except (yaml.YAMLError, ValueError, RecursionError, OSError) as failed:
@@ -156,7 +166,7 @@ def id_list_blocks(path: Path, line: int, column: int) -> Iterator[EventBlock]:
     """
     try:
         with HashingFile(path) as file:
-            events: Iterator[Any] = iter(yaml.parse(file, Loader=_LOADER))
+            events = _parsed(file)
             for event in events:
                 mark = event.start_mark
                 if isinstance(event, SequenceStartEvent) and (mark.line + 1, mark.column + 1) == (
@@ -178,15 +188,19 @@ def id_list_blocks(path: Path, line: int, column: int) -> Iterator[EventBlock]:
         return
 
 
-_marks = attrgetter("anchor", "tag")
 _value = attrgetter("value")
+
+
+def _parsed(file: HashingFile) -> Iterator[Any]:
+    """The events of a file. As `yaml.parse`, without a generator between the parser and whoever wants an event."""
+    return iter(_LOADER(file).get_event, None)
 
 
 class _Events(Iterator[Any]):
     """The events of a file, one by one or many scalars at a time."""
 
     def __init__(self, file: HashingFile) -> None:
-        self._parsed: Iterator[Any] = iter(yaml.parse(file, Loader=_LOADER))
+        self._parsed = _parsed(file)
         self._ahead: list[Any] = []  # the last is next
 
     def __next__(self) -> Any:
@@ -195,22 +209,24 @@ class _Events(Iterator[Any]):
     def scalars(self) -> list[Any]:
         """Those of the next events, up to a block of them, that are scalars without anchor and tag."""
         if not self._ahead:
-            events = list(islice(self._parsed, _BLOCK))
-            # What a million items of a list cost is a few lines of Python for each 512 of them.
-            if set(map(type, events)) == {ScalarEvent} and set(map(_marks, events)) == {(None, None)}:
-                return events
-            self._ahead = events[::-1]
-        ahead, found = self._ahead, []
-        while ahead and type(event := ahead[-1]) is ScalarEvent and event.anchor is None and event.tag is None:
-            found.append(ahead.pop())
-        return found
+            self._ahead = list(islice(self._parsed, _BLOCK))[::-1]
+        ahead = self._ahead
+        left = len(ahead)
+        for event in reversed(ahead):
+            if type(event) is not ScalarEvent or event.anchor is not None or event.tag is not None:
+                break
+            left -= 1
+        found = ahead[left:]
+        del ahead[left:]
+        return found[::-1]
 
 
 class _Composer:
     """Turns the events of one file into nodes."""
 
-    def __init__(self, file: HashingFile, shown: str, id_lists: Collection[tuple[str, ...]]) -> None:
-        self._events = _Events(file)
+    _events: _Events
+
+    def __init__(self, shown: str, id_lists: Collection[tuple[str, ...]]) -> None:
         self._shown = shown
         self._id_lists = id_lists
         self._anchors: dict[str, tuple[Node, int] | None] = {}
@@ -223,16 +239,18 @@ class _Composer:
         """Give the file up."""
         raise Stop(error(code, summary, detail, position))
 
-    def document(self) -> Node:
+    def document(self, events: _Events) -> Node:
+        """The node that the only document of a file is."""
+        self._events = events
         root: Node | None = None
-        for event in self._events:
+        for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
                     detail = "Write one document a file: no `---` after the first."
                     self.stop(
                         "several-documents", "the file holds several YAML documents", detail, self._at(event)
                     )
-                root = self._node(next(self._events), ())
+                root = self._node(next(events), ())
         if root is None:
             detail = "Start it with `version: 1`."
             self.stop(
@@ -258,7 +276,10 @@ class _Composer:
         self._size += 1
         node: Node
         if kind is ScalarEvent:
-            node = self._text(event)
+            if len(event.value) > _SHORT:
+                self._check_size(event)
+            mark = event.start_mark
+            node = Text(self._shown, mark.line + 1, mark.column + 1, event.value, event.implicit[0])
         elif kind is MappingStartEvent:
             node = self._table(event, trail)
         elif trail in self._id_lists:
@@ -288,12 +309,10 @@ class _Composer:
             )
         )
 
-    def _text(self, event: Any) -> Text:
-        value = event.value
-        if len(value) * 4 > MAX_SCALAR_BYTES and len(value.encode("utf-8", "replace")) > MAX_SCALAR_BYTES:
+    def _check_size(self, event: Any) -> None:
+        if len(event.value.encode("utf-8", "replace")) > MAX_SCALAR_BYTES:
             detail = "Look for a quotation mark that is not closed."
             self.stop("text-too-long", f"a text is longer than {MAX_SCALAR_BYTES} bytes", detail, self._at(event))
-        return Text(self._at(event), value, bool(event.implicit[0]))
 
     def _table(self, start: Any, trail: tuple[str, ...]) -> Table:
         table, of_key = Table(self._at(start)), (*trail, "?")

@@ -70,19 +70,25 @@ class ChunkBuilder:
 
     def chunks(self) -> tuple[Chunk, ...]:
         """The chunks of everything added. The builder can go on afterwards."""
-        run, ranges = unique(self._run), self._ranges
-        self._run, self._ranges = [], None
-        disordered = ChunkWriter()
-        if ranges is None:
-            disordered.add(run)
-        else:
-            ranges.add(run)
-            for ids in ranges.take():
-                disordered.add(ids)
-        runs = [each for each in (self._made, self._ordered.done(), disordered.done()) if each]
+        runs = [each for each in (self._made, self._ordered.done(), self._disordered()) if each]
         self._made = runs[0] if len(runs) == 1 else _in_order(runs)
         self._ordered, self._greatest = ChunkWriter(), b""
         return self._made
+
+    def _disordered(self) -> tuple[Chunk, ...]:
+        """The chunks of what was not in order. Nothing of it is left here."""
+        if not self._run and self._ranges is None:
+            return ()
+        run, ranges = unique(self._run), self._ranges
+        self._run, self._ranges = [], None
+        made = ChunkWriter()
+        if ranges is None:
+            made.add(run)
+        else:
+            ranges.add(run)
+            for ids in ranges.take():
+                made.add(ids)
+        return made.done()
 
     def _gather(self, ids: list[bytes]) -> None:
         """Keep what is not in order, and sort it once it is a run."""

@@ -31,7 +31,8 @@ _WAITING = 65_536
 #: A chunk beside a set that overlaps with it costs as much as telling so many ids by their marks.
 _PAIR = 10
 
-_first, _last, _size = attrgetter("first"), attrgetter("last"), attrgetter("size")
+_first, _last = attrgetter("first"), attrgetter("last")
+_count, _size = attrgetter("count"), attrgetter("size")
 
 
 class IdSet:
@@ -97,7 +98,7 @@ class IdSet:
         """The set of the ids in `chunks`, which stand in order and do not overlap; `digest` if it is known."""
         made = cls()
         made._chunks = chunks
-        made._count = sum(chunk.count for chunk in chunks)
+        made._count = sum(map(_count, chunks))
         made._digest = digest
         return made
 
@@ -110,7 +111,9 @@ class IdSet:
         return self._count
 
     def __iter__(self) -> Iterator[str]:
-        return map(bytes.decode, chain.from_iterable(self.raw()))
+        for chunk in self._chunks:
+            for raw in chunk.ids():
+                yield raw.decode()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdSet):

@@ -77,14 +77,13 @@ class Kept:
     __slots__ = ("_bytes", "_place", "_sha256", "size")
 
     def __init__(self, data: bytes) -> None:
-        self.size = len(data)
+        self.size = size = len(data)
         self._sha256 = b""
-        self._place: tuple[OpenFile, int] | None = (
-            _scratch.keep(data) if _scratch.held + self.size > SCRATCH_ABOVE else None
-        )
-        self._bytes = data if self._place is None else None
-        if self._bytes is not None:
-            _scratch.held += self.size  # threads may miss one another here: it is a bound for memory, not a count
+        place: tuple[OpenFile, int] | None = _scratch.keep(data) if _scratch.held + size > SCRATCH_ABOVE else None
+        self._place = place
+        self._bytes = data if place is None else None
+        if place is None:
+            _scratch.held += size  # threads may miss one another here: it is a bound for memory, not a count
 
     @classmethod
     def placed(cls, file: OpenFile, at: int, size: int, sha256: bytes) -> Self:
