@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 
 from reconciler.model.idset import IdSet
 
@@ -33,6 +33,7 @@ SEPARATORS = "/#:-_.|@=~,;+ "
 _FEW = 4096
 
 _TO_SEPARATOR = re.compile(f"[^{re.escape(SEPARATORS)}]*[{re.escape(SEPARATORS)}]")
+_TO_SEPARATOR_RAW = re.compile(_TO_SEPARATOR.pattern.encode())  # in UTF-8 no other character has such a byte
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +59,18 @@ class _Few:
     """A few ids as a list: they are asked a hundred times over, for which a set takes them apart each time.
 
     Args:
-        ids: in order, each once.
+        ids: as UTF-8, in order, each once.
         begin, end: those of `ids` that are meant, at least one.
     """
 
-    def __init__(self, ids: Sequence[str], begin: int, end: int) -> None:
+    def __init__(self, ids: Sequence[bytes], begin: int, end: int) -> None:
         self._ids = ids
         self._begin = begin
         self._end = end
 
     @classmethod
     def of(cls, ids: IdSet) -> _Few:
-        listed = list(ids)
+        listed = list(chain.from_iterable(ids.raw()))
         return cls(listed, 0, len(listed))
 
     def __len__(self) -> int:
@@ -77,37 +78,37 @@ class _Few:
 
     def starting_with(self, prefix: str) -> _Few:
         """As `IdSet.starting_with`, for prefixes that end at a separator."""
-        begin = bisect_left(self._ids, prefix, self._begin, self._end)
-        end = bisect_left(self._ids, _beyond(prefix), begin, self._end)
+        begin = bisect_left(self._ids, prefix.encode(), self._begin, self._end)
+        end = bisect_left(self._ids, _beyond(prefix).encode(), begin, self._end)
         return _Few(self._ids, begin, end)
 
     def ceiling(self, bound: str) -> str | None:
         """As `IdSet.ceiling`."""
-        at = bisect_left(self._ids, bound, self._begin, self._end)
-        return self._ids[at] if at < self._end else None
+        at = bisect_left(self._ids, bound.encode(), self._begin, self._end)
+        return self._ids[at].decode() if at < self._end else None
 
     def lower(self, bound: str) -> str | None:
         """As `IdSet.lower`."""
-        at = bisect_left(self._ids, bound, self._begin, self._end)
-        return self._ids[at - 1] if at > self._begin else None
+        at = bisect_left(self._ids, bound.encode(), self._begin, self._end)
+        return self._ids[at - 1].decode() if at > self._begin else None
 
     def first(self, count: int) -> list[str]:
         """As `IdSet.first`."""
-        return list(self._ids[self._begin : min(self._end, self._begin + count)])
+        return [raw.decode() for raw in self._ids[self._begin : min(self._end, self._begin + count)]]
 
     def ends(self) -> tuple[str, str]:
         """The first and the last."""
-        return self._ids[self._begin], self._ids[self._end - 1]
+        return self._ids[self._begin].decode(), self._ids[self._end - 1].decode()
 
-    def tokens(self, prefix: str, step: int = 1) -> tuple[Counter[str], int]:
+    def tokens(self, prefix: str, step: int = 1) -> tuple[Counter[bytes], int]:
         """How many ids have each prefix that is one separator longer than `prefix`, and how many have none.
 
         Args:
-            prefix: what all of them begin with.
+            prefix: what all of them begin with; the tokens are what follows it, as UTF-8.
             step: of so many ids in a row one counts.
         """
-        start = len(prefix)
-        matches = [_TO_SEPARATOR.match(id_, start) for id_ in self._ids[self._begin : self._end : step]]
+        start = len(prefix.encode())
+        matches = [_TO_SEPARATOR_RAW.match(raw, start) for raw in self._ids[self._begin : self._end : step]]
         found = [match[0] for match in matches if match]
         return Counter(found), len(matches) - len(found)
 
@@ -210,7 +211,7 @@ def _parts(node: _Node, most: int) -> list[IdSet] | list[_Few]:
             counts, without = node.ids.tokens(node.prefix)
         if len(counts) + without <= most:
             least = 2
-        found = [node.ids.starting_with(node.prefix + token) for token, n in counts.items() if n > 1]
+        found = [node.ids.starting_with(node.prefix + token.decode()) for token, n in counts.items() if n > 1]
         return [ids for ids in found if len(ids) >= least]
     tokens = _few_tokens(node, most)
     if tokens is not None:
