@@ -157,7 +157,7 @@ class DesiredTarget:
     @cached_property
     def ids(self) -> IdSet:
         """Explicit ids that must be absent (kept ones included: the planner blocks them)."""
-        return IdSet.union(source.ids for declaration in self.declarations for source in declaration.sources)
+        return IdSet.union([source.ids for declaration in self.declarations for source in declaration.sources])
 
     @property
     def prefixes(self) -> tuple[Prefix, ...]:

@@ -33,6 +33,7 @@ _PAIR = 10
 
 _first, _last = attrgetter("first"), attrgetter("last")
 _count, _size = attrgetter("count"), attrgetter("size")
+_ids_of = attrgetter("_count")
 
 
 class IdSet:
@@ -72,7 +73,7 @@ class IdSet:
     @classmethod
     def union(cls, sets: Iterable[IdSet]) -> IdSet:
         """Everything that is in any of `sets`. They are taken one by one: a hundred thousand need no room."""
-        given = filter(None, sets)
+        given = filter(_ids_of, sets)
         present = list(islice(given, _RUNS))
         if len(present) == _RUNS:
             present = _put_together(chain(present, given))
@@ -146,7 +147,7 @@ class IdSet:
         return any(looked_up(self._chunks, [id_.encode("utf-8", "surrogatepass")]))
 
     def __or__(self, other: IdSet) -> IdSet:
-        return IdSet.union((self, other))
+        return IdSet.union((self, other)) if other else self
 
     def __and__(self, other: IdSet) -> IdSet:
         if self._is(other):
@@ -273,11 +274,11 @@ class IdSet:
     def digest(self) -> str:
         """SHA-256 (hex) of the ids in order, joined by 0xFF: equal sets, equal digests."""
         if not self._digest:
-            whole = hashlib.sha256()
-            for number, chunk in enumerate(self._chunks):
-                if number:
-                    whole.update(SEPARATOR)
-                whole.update(chunk.block())
+            blocks = self.blocks()
+            whole = hashlib.sha256(next(blocks, b""))
+            for block in blocks:
+                whole.update(SEPARATOR)
+                whole.update(block)
             self._digest = whole.hexdigest()
         return self._digest
 

@@ -88,8 +88,7 @@ class Action:
         return (_ORDER[self.kind], self.reason, self.sources)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """Counts of ids by kind; `requests` counts delete requests."""
 
     delete: int = 0
@@ -114,13 +113,12 @@ class Summary:
 
     def as_dict(self) -> dict[str, int]:
         """As it stands in a plan's JSON."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return self._asdict()
 
     @classmethod
     def total(cls, summaries: Iterable[Summary]) -> Summary:
         """Field by field."""
-        every = list(summaries)
-        return cls(**{name: sum(getattr(s, name) for s in every) for name in cls.__slots__})
+        return cls(*map(sum, zip(*summaries, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,7 +335,7 @@ def _check_name(name: Any, where: str) -> None:
 
 
 def _summary(raw: Json) -> Summary:
-    return Summary(**{name: int(raw[name]) for name in Summary.__slots__})
+    return Summary(**{name: int(raw[name]) for name in Summary._fields})
 
 
 def _diagnostic(raw: Json) -> Diagnostic:

@@ -76,8 +76,8 @@ def of_index(
         records: that, and what it remembers of those that had its name before.
         limits: in force.
     """
-    released = plan.ids(ActionKind.RELEASE) if plan.summary.release else IdSet()
-    if record is not None and released:
+    if record is not None and plan.summary.release:
+        released = plan.ids(ActionKind.RELEASE)
         enforced = len(record.ids(*_ENFORCED))
         limit = limits.of(plan.target.index).max_percent
         if len(released) * 100 > limit * enforced:

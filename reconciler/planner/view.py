@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
+from operator import attrgetter
 
 from reconciler.model.accounts import Accounts
 from reconciler.model.desired import Declaration, Desired, DesiredTarget
@@ -19,6 +20,7 @@ from reconciler.planner.changed import changed
 
 _NOTHING = IdSet()
 _KINDS = tuple(kind.value for kind in ActionKind)
+_sort_key = attrgetter("sort_key")
 
 #: What happens to ids that are remembered so (None: not at all), and why, unless a look found them absent.
 _SENT = {
@@ -63,10 +65,10 @@ class View:
         counts: dict[str, int] = dict.fromkeys(_KINDS, 0)
         for action in actions:
             counts[action.kind] += len(action.ids)
-        sent = sum(counts[kind] for kind in SENDING)
+        sent = sum(map(counts.__getitem__, SENDING))
         # Nothing but ids found absent: one batch of them is the barrier behind which they are read again.
         requests = ceil(sent / batch_size) if sent else min(1, counts[ActionKind.ALREADY_ABSENT])
-        listed = tuple(action for action in actions if action.kind is not ActionKind.UNCHANGED)
+        listed = tuple([action for action in actions if action.kind is not ActionKind.UNCHANGED])
         record, seen = self.record, self.seen
         live = None if seen is None else seen.live_count
         return IndexPlan(
@@ -91,7 +93,7 @@ class View:
             if ids:  # several lists or prefixes may stand at one place
                 found.setdefault((kind, reason, sources), []).append(ids)
         actions = [Action(*what, IdSet.union(held)) for what, held in found.items()]
-        actions.sort(key=lambda action: action.sort_key)
+        actions.sort(key=_sort_key)
         return actions
 
     def _actions(self, matched: IdSet) -> Iterator[_Part]:
@@ -104,7 +106,8 @@ class View:
             yield from self._sourced(ActionKind.BLOCKED, "index-missing", wanted)
             return
         kept = declared.kept(explicit)
-        yield from self._sourced(ActionKind.BLOCKED, "kept", kept)
+        if kept:
+            yield from self._sourced(ActionKind.BLOCKED, "kept", kept)
         if self._recreated:
             absent = self._absent
             yield from self._sourced(ActionKind.DELETE, "index-recreated", wanted - kept - absent)

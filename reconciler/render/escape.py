@@ -47,7 +47,11 @@ def plain(text: str) -> str:
 
 def line(text: str) -> str:
     """As `plain`, for text that begins a line: `::name::` there is a command to GitHub's runner, even indented."""
-    safe = plain(text)
+    return at_start(plain(text))
+
+
+def at_start(safe: str) -> str:
+    """What `plain` or another of these gave, for the start of a line: see `line`."""
     return safe.replace("::", "\\x3a:", 1) if "::" in safe and safe.lstrip().startswith("::") else safe
 
 

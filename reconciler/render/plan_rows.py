@@ -143,12 +143,12 @@ def declarations(index: IndexPlan, detail: Detail) -> Iterator[Row]:
     for action in index.actions:
         sets.setdefault(action.sources, []).append(action)
     shown = _largest(sets, detail.declarations)
-    for sources in sorted(shown):
+    for sources in shown:
         yield from _places(sources, detail)
         for action in sets[sources]:
             yield from _action(action, detail)
     if len(shown) < len(sets):
-        yield from _not_shown([sets[sources] for sources in sets.keys() - shown], bool(shown))
+        yield from _not_shown([sets[sources] for sources in sets.keys() - set(shown)], bool(shown))
 
 
 def requests(count: int) -> str:
@@ -188,11 +188,11 @@ def _limits(plan: Plan, index: IndexPlan) -> Iterator[Row]:
 
 def _largest(
     sets: dict[tuple[ActionSource, ...], list[Action]], most: int | None
-) -> set[tuple[ActionSource, ...]]:
+) -> list[tuple[ActionSource, ...]]:
     if most is None or len(sets) <= most:
-        return set(sets)
+        return sorted(sets)
     ranked = sorted(sets, key=lambda sources: (-sum(len(action.ids) for action in sets[sources]), sources))
-    return set(ranked[:most])
+    return sorted(ranked[:most])
 
 
 def _not_shown(sets: Sequence[list[Action]], more: bool) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from typing import TextIO
 from reconciler.model.diagnostic import Severity
 from reconciler.model.plan import Plan, Summary
 from reconciler.render.diagnostics import styled
-from reconciler.render.escape import line, plain
+from reconciler.render.escape import at_start, plain
 from reconciler.render.findings import WORST_FIRST
 from reconciler.render.lines import Line, write_coloured
 from reconciler.render.plan_rows import (
@@ -48,7 +48,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False) -> Iterator[Line]:
     """
     for index in plan.indexes:
         if index.actions or index.prefixes:
-            yield Line(line(heading(index)), "bold")
+            yield Line(at_start(heading(index)), "bold")
             if counted := counts(index.summary):
                 yield Line(f"  {counted}; {requests(index.summary.requests)}")
             yield from map(_line, index_rows(plan, index, EVERYTHING if verbose else _DETAIL))
@@ -122,8 +122,10 @@ def cost(plan: Plan) -> str:
 
 
 def _line(row: Row) -> Line:
-    symbol = f"{row.kind.symbol} " if row.kind else ""
-    return Line("  " * row.depth + symbol + (row.text if row.kind else line(row.text)), row.style)
+    indent = "  " * row.depth
+    if row.kind is None:
+        return Line(indent + at_start(row.text), row.style)
+    return Line(f"{indent}{row.kind.symbol} {row.text}", row.style)
 
 
 def _diagnostics(plan: Plan) -> Iterator[Line]:
