@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -12,13 +12,12 @@ DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 LOOPBACK = "loopback"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Target:
+class Target(NamedTuple):
     """One index. `origin` as `origin_of` gives it, `account_id` 32 hex characters, `index` 1 to 64 bytes."""
 
     origin: str
     account_id: str
-    index: str
+    index: str  # type: ignore[assignment]  # what tuples have of that name nobody needs of a target
 
     def __str__(self) -> str:
         return f"{self.account_id}/{self.index}"
