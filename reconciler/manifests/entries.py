@@ -196,7 +196,7 @@ class Reader:
         items = listed.items if isinstance(listed, Items) else []
         made = [self._inline(table.get("ids"), manifest)]
         made += [self._file(item, manifest) for item in items if isinstance(item, Table)]
-        return tuple(source for source in made if source is not None)
+        return tuple([source for source in made if source is not None])
 
     def _inline(self, listed: Node | None, manifest: Manifest) -> Source | None:
         if isinstance(listed, Items):  # an alias to a list that was written under another key

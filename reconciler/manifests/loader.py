@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import chain
@@ -137,7 +137,7 @@ def _says_something(reason: str) -> bool:
 def _declarations(
     manifest: Manifest, reader: Reader, accounts: _Accounts, origin: str, limits: Limits
 ) -> Iterator[Declaration]:
-    ordinals: Counter[str] = Counter()
+    ordinals: dict[str, int] = defaultdict(int)
     for entry in reader.absent(manifest):
         index = entry.index.value
         ordinals[index] += 1
@@ -192,7 +192,7 @@ def _targets(
             target,
             tuple(in_force.get(target, ())),
             tuple(lapsed.get(target, ())),
-            tuple(keep for keep in by_index.get(target.index, ()) if keep.covers(target)),
+            tuple([keep for keep in by_index.get(target.index, ()) if keep.covers(target)]),
         )
         for target in sorted({**in_force, **lapsed})
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 
 from reconciler.model.desired import FileDigest
@@ -240,12 +241,12 @@ class Plan:
     unresolved_prefixes: bool = False
     unrecorded: int = 0
 
-    @property
+    @cached_property
     def errored(self) -> bool:
         """An error diagnostic exists."""
         return has_errors(self.diagnostics)
 
-    @property
+    @cached_property
     def refused(self) -> bool:
         """A limit or a keep forbids it."""
         return has_refusals(self.diagnostics)

@@ -24,7 +24,7 @@ def fingerprint(plans: Iterable[IndexPlan], desired: Desired, limits: dict[str, 
     for plan in plans:
         moves = _moves(plan)
         # A prefix may be listed for one manifest and not yet for another: None has no order.
-        prefixes = sorted(([prefix.text, prefix.digest] for prefix in plan.prefixes), key=json.dumps)
+        prefixes = sorted([[prefix.text, prefix.digest] for prefix in plan.prefixes], key=json.dumps)
         if moves or prefixes:
             target = plan.target
             targets.append(

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import chain, islice
+from itertools import chain, compress, islice
+from operator import eq
 
 from reconciler.model.idset import IdSet
 
@@ -33,6 +33,7 @@ SEPARATORS = "/#:-_.|@=~,;+ "
 _FEW = 4096
 
 _TO_SEPARATOR = re.compile(f"[^{re.escape(SEPARATORS)}]*[{re.escape(SEPARATORS)}]")
+_TO_LAST_SEPARATOR = re.compile(f".*[{re.escape(SEPARATORS)}]", re.DOTALL)
 _TO_SEPARATOR_RAW = re.compile(_TO_SEPARATOR.pattern.encode())  # in UTF-8 no other character has such a byte
 
 
@@ -100,17 +101,22 @@ class _Few:
         """The first and the last."""
         return self._ids[self._begin].decode(), self._ids[self._end - 1].decode()
 
-    def tokens(self, prefix: str, step: int = 1) -> tuple[Counter[bytes], int]:
-        """How many ids have each prefix that is one separator longer than `prefix`, and how many have none.
+    def tokens(self, prefix: str, step: int = 1) -> tuple[list[bytes], int]:
+        """What follows `prefix`, with which all begin, up to the next separator: see Returns.
 
         Args:
-            prefix: what all of them begin with; the tokens are what follows it, as UTF-8.
-            step: of so many ids in a row one counts.
+            prefix: of all ids.
+            step: of so many ids in a row one is looked at.
+
+        Returns:
+            what two or more have, as UTF-8, in order; how many there are in all, where each id without a separator
+            counts as one.
         """
         start = len(prefix.encode())
         matches = [_TO_SEPARATOR_RAW.match(raw, start) for raw in self._ids[self._begin : self._end : step]]
         found = [match[0] for match in matches if match]
-        return Counter(found), len(matches) - len(found)
+        again = compress(found, map(eq, found, islice(found, 1, None)))  # in order, so what is equal stands together
+        return list(dict.fromkeys(again)), len(set(found)) + len(matches) - len(found)
 
 
 @dataclass(frozen=True)
@@ -169,8 +175,8 @@ def common_prefix(ids: IdSet | _Few) -> str:
     """What all `ids` begin with: up to its last separator, if it has one."""
     ends = _ends(ids)  # in order: what the first and the last share, all share
     shared = next((ends[0][:n] for n, both in enumerate(zip(*ends, strict=False)) if len({*both}) > 1), min(ends))
-    cut = max(map(shared.rfind, SEPARATORS)) + 1
-    return shared[:cut] if cut else shared
+    meant = _TO_LAST_SEPARATOR.match(shared)
+    return meant[0] if meant else shared
 
 
 def _ends(ids: IdSet | _Few) -> Sequence[str]:
@@ -206,20 +212,20 @@ def _parts(node: _Node, most: int) -> list[IdSet] | list[_Few]:
     least = max(2, node.count // most)
     if isinstance(node.ids, _Few):
         # In order, so what begins alike stands together: of `least` such ids two are met at half as many a step.
-        counts, without = node.ids.tokens(node.prefix, least // 2)
-        if len(counts) + without <= most:
-            counts, without = node.ids.tokens(node.prefix)
-        if len(counts) + without <= most:
+        tokens, count = node.ids.tokens(node.prefix, least // 2)
+        if count <= most:
+            tokens, count = node.ids.tokens(node.prefix)
+        if count <= most:
             least = 2
-        found = [node.ids.starting_with(node.prefix + token.decode()) for token, n in counts.items() if n > 1]
+        found = [node.ids.starting_with(node.prefix + token.decode()) for token in tokens]
         return [ids for ids in found if len(ids) >= least]
-    tokens = _few_tokens(node, most)
-    if tokens is not None:
+    prefixes = _few_tokens(node, most)
+    if prefixes is not None:
         least = 2
     else:
         # A part that holds one in some of the ids lies under at least one of as many that are evenly spread.
-        tokens = _likely_tokens(node.ids, node.prefix, 2 * most)
-    return [ids for ids in map(node.ids.starting_with, tokens) if len(ids) >= least]
+        prefixes = _likely_tokens(node.ids, node.prefix, 2 * most)
+    return [ids for ids in map(node.ids.starting_with, prefixes) if len(ids) >= least]
 
 
 def _few_tokens(node: _Node, most: int) -> list[str] | None:
