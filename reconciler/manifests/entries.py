@@ -101,15 +101,15 @@ class Reader:
             if index is not None:
                 yield Entry(table.position, index, self._reason(table), until, sources, prefixes)
 
-    def keeps(self, manifest: Manifest) -> Iterator[tuple[Keep, Position]]:
-        """The keeps of a manifest whose index is known, each with the place of the index's name."""
+    def keeps(self, manifest: Manifest) -> Iterator[tuple[Keep, Text]]:
+        """The keeps of a manifest whose index is known, each with the index's name as it is written."""
         for table in manifest.keep:
             sources = self._sources(table, manifest)
             prefixes = self._prefixes(table)
             index = self._index(table)
             if index is not None:
                 said = self._reason(table)
-                yield Keep(table.position, index.value, manifest.account, said, sources, prefixes), index.position
+                yield Keep(table.position, index.value, manifest.account, said, sources, prefixes), index
 
     def _fail(self, code: str, summary: str, detail: str, position: Position) -> None:
         self.diagnostics.append(error(code, summary, detail, position))

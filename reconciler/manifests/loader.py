@@ -23,6 +23,7 @@ from reconciler.model.target import Target
 
 if TYPE_CHECKING:
     from reconciler.manifests.entries import Entry, Manifest, Reader
+    from reconciler.manifests.yaml_events import Text
 
 #: Bytes of manifests that two processes parse in a moment.
 _LONG = 1_048_576
@@ -75,9 +76,9 @@ def load(
             continue
         if real in found.files:
             declarations += _declarations(manifest, reader, accounts, origin, config.limits)
-        for keep, index_position in reader.keeps(manifest):
+        for keep, name in reader.keeps(manifest):
             keeps.append(keep)
-            reader.diagnostics.extend(_not_allowed(keep.index, index_position, config.limits))
+            reader.diagnostics.extend(_not_allowed(name, config.limits))
     reader.soundness.remember()
     reader.diagnostics.extend(accounts.diagnostics())
     targets, lapsed = _targets(declarations, keeps, today)
@@ -141,7 +142,7 @@ def _declarations(
     for entry in reader.absent(manifest):
         index = entry.index.value
         ordinals[index] += 1
-        reader.diagnostics.extend(_not_allowed(index, entry.index.position, limits))
+        reader.diagnostics.extend(_not_allowed(entry.index, limits))
         if limits.require_reason and not _says_something(entry.reason):
             detail = "reconciler.yaml requires one: add `reason:` with a ticket or a legal basis."
             reader.diagnostics.append(
@@ -162,13 +163,13 @@ def _declarations(
         )
 
 
-def _not_allowed(index: str, position: Position, limits: Limits) -> list[Diagnostic]:
+def _not_allowed(index: Text, limits: Limits) -> list[Diagnostic]:
     allowed = limits.allowed_indexes
-    if allowed is None or index in allowed:
+    if allowed is None or index.value in allowed:
         return []
     names = ", ".join(quoted(name) for name in allowed[:10]) + (", …" if len(allowed) > 10 else "")
     detail = f"limits.allowed_indexes of reconciler.yaml names: {names or 'none'}."
-    return [error("index-not-allowed", f"the index {quoted(index)} is not allowed", detail, position)]
+    return [error("index-not-allowed", f"the index {quoted(index.value)} is not allowed", detail, index.position)]
 
 
 def _targets(
