@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: New containers between two searches for cycles, and how many of these make a wider one. Millions of ids come and
 #: go as objects of a moment, none of them in a cycle; with 700 as it was a search takes place every few hundred.
-#: What stays are twenty or so for each declaration of a manifest, and to look through a hundred thousand takes 30 ms.
+#: What stays is some twenty for each declaration of a manifest, and looking through 100,000 takes 30 ms.
 #: What is in cycles is little: some thousands from the imports, and from an apply one for every few requests.
 _SEARCHES = (500_000, 20, 20)
 

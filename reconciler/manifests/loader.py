@@ -76,9 +76,9 @@ def load(
             continue
         if real in found.files:
             declarations += _declarations(manifest, reader, accounts, origin, config.limits)
-        for keep, name in reader.keeps(manifest):
+        for keep, index in reader.keeps(manifest):
             keeps.append(keep)
-            reader.diagnostics.extend(_not_allowed(name, config.limits))
+            reader.diagnostics.extend(_not_allowed(index, config.limits))
     reader.soundness.remember()
     reader.diagnostics.extend(accounts.diagnostics())
     targets, lapsed = _targets(declarations, keeps, today)

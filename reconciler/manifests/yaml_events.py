@@ -217,8 +217,9 @@ class _Events(Iterator[Any]):
                 break
             left -= 1
         found = ahead[left:]
+        found.reverse()
         del ahead[left:]
-        return found[::-1]
+        return found
 
 
 class _Composer:

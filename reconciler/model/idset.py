@@ -147,7 +147,7 @@ class IdSet:
         return any(looked_up(self._chunks, [id_.encode("utf-8", "surrogatepass")]))
 
     def __or__(self, other: IdSet) -> IdSet:
-        return IdSet.union((self, other)) if other else self
+        return IdSet.union((self, other)) if other._count else self
 
     def __and__(self, other: IdSet) -> IdSet:
         if self._is(other):
@@ -158,7 +158,7 @@ class IdSet:
         return IdSet._written(few._common(many))
 
     def __sub__(self, other: IdSet) -> IdSet:
-        if not other:
+        if not other._count:
             return self
         return IdSet() if self._is(other) else IdSet._written(self._without(other))
 
@@ -169,7 +169,7 @@ class IdSet:
         """What is in this set alone, in both, and in `other` alone: one pass for all three."""
         if self._is(other) or ((self._digest or other._digest) and self == other):
             return IdSet(), self, IdSet()  # one digest more is found out faster than every id is looked at
-        if not self or not other:
+        if not (self._count and other._count):
             return self, IdSet(), other
         mine, both, others = ChunkWriter(), ChunkWriter(), ChunkWriter()
         for left, right in beside(self._chunks, other._chunks):

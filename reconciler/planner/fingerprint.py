@@ -54,4 +54,4 @@ def _moves(plan: IndexPlan) -> dict[str, str]:
     for action in plan.actions:
         if action.kind in _MOVES:
             found.setdefault(action.kind, []).append(action.ids)
-    return {kind.value: ids.digest() for kind, parts in found.items() if (ids := IdSet.union(parts))}
+    return {kind: ids.digest() for kind, parts in found.items() if (ids := IdSet.union(parts))}

@@ -87,11 +87,12 @@ def of_index(
                 f"{limit:g} % ({len(released):,}/{enforced:,})",
                 "Released ids are not enforced or audited any more. Is that meant?",
             )
-    if plan.summary.sends and not any(map(_deletes, records)):
+    sends = plan.summary.sends
+    if sends and not any(map(_deletes, records)):
         yield warning(
             "first-deletion",
             f"{plan.target}: the first deletion on this index that the state knows of",
-            f"{_ids(plan.summary.sends)} would be sent. Is it the right index of the right account?",
+            f"{_ids(sends)} would be sent. Is it the right index of the right account?",
         )
 
 

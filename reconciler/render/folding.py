@@ -115,7 +115,7 @@ class _Few:
         start = len(prefix.encode())
         matches = [_TO_SEPARATOR_RAW.match(raw, start) for raw in self._ids[self._begin : self._end : step]]
         found = [match[0] for match in matches if match]
-        again = compress(found, map(eq, found, islice(found, 1, None)))  # in order, so what is equal stands together
+        again = compress(found, map(eq, found, islice(found, 1, None)))  # in order: what is equal stands together
         return list(dict.fromkeys(again)), len(set(found)) + len(matches) - len(found)
 
 

@@ -131,7 +131,8 @@ def index_rows(plan: Plan, index: IndexPlan, detail: Detail) -> Iterator[Row]:
     if index.summary.already_absent and not index.summary.sends:
         barrier = "one batch of what was found absent is sent: what is read after it is proof for all of them"
         yield Row(FACT, barrier)
-    yield from _prefixes(index.prefixes, detail)
+    if index.prefixes:
+        yield from _prefixes(index.prefixes, detail)
     if index.kept:
         kept, them = ids_are(index.kept), "it" if index.kept == 1 else "them"
         yield Row(FACT, f"{kept} matched by a prefix, but a keep protects {them}: not sent")
@@ -215,11 +216,13 @@ def _places(sources: Sequence[ActionSource], detail: Detail) -> Iterator[Row]:
     shown = sources[: detail.places]
     if not sources:
         yield Row(FACT, "declared nowhere", style="", place=True)
-    for number, source in enumerate(shown):
-        where = shortened(source.path, detail.letters) + (f":{source.line}" if source.line else "")
-        reason = f"  {shortened(source.reason, detail.letters)}" if source.reason else ""
-        words = f"{'and ' if number else ''}{where}{reason}"
-        yield Row(FACT, words, style="" if number else "bold", place=True)
+    lead, style = "", "bold"
+    for path, line, reason in shown:
+        where = f"{lead}{shortened(path, detail.letters)}"
+        where += f":{line}" if line else ""
+        where += f"  {shortened(reason, detail.letters)}" if reason else ""
+        yield Row(FACT, where, None, style, True)
+        lead, style = "and ", ""
     if len(shown) < len(sources):
         more = len(sources) - len(shown)
         yield Row(FACT, f"and {more:,} more {'place' if more == 1 else 'places'}", place=True)

@@ -73,6 +73,18 @@ def test_parts_are_what_begins_alike_and_few_ids_are_all_looked_at(ids, most):
     assert len(of) > most or len(many) == len(expected)
 
 
+@pytest.mark.parametrize("before", range(0, 700, 41))
+@pytest.mark.parametrize("most", [4, 16, 23])
+def test_of_few_ids_a_part_that_is_just_large_enough_is_found_wherever_it_stands(before, most):
+    count = 1000
+    least = count // most
+    lone = [f"{n:04}/" for n in range(count - 2 * least + 1)]
+    ids = lone[:before] + [f"{before:04}-/{n}" for n in range(least)] + lone[before:]
+    ids += [f"~/{n}" for n in range(least - 1)]  # one too few
+    few = folding._parts(folding._node(folding._Few.of(IdSet.of(ids))), most)
+    assert [(part.ends()[0], len(part)) for part in few] == [(f"{before:04}-/0", least)]
+
+
 def test_no_id_folds_into_no_group_and_no_group_is_refused():
     assert fold(IdSet(), groups=3) == ()
     with pytest.raises(ValueError, match="less than one group"):
