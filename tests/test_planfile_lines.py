@@ -162,7 +162,7 @@ def many(count: int, insert: bytes = b"", behind: bytes = b"") -> bytes:
     plan = sample()
     index = plan.indexes[0]
     action = replace(index.actions[0], ids=IdSet.of(ids))
-    summary = replace(index.summary, delete=count, release=0)
+    summary = index.summary._replace(delete=count, release=0)
     index = replace(index, actions=(action,), summary=summary)
     data = encoded(replace(plan, indexes=(index,), summary=summary))
     lines = lines_of(data)
