@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 #: The service counts requests in windows of five minutes, and per address in seconds.
 WINDOW_SECONDS = 300.0
@@ -49,7 +50,7 @@ class IndexLimits:
         return {"max_deletes": self.max_deletes, "max_percent": self.max_percent}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Limits:
     """Limits of a plan, as configured.
 
@@ -69,7 +70,11 @@ class Limits:
 
     def of(self, index: str) -> IndexLimits:
         """The limits in force for `index`."""
-        return self.per_index.get(index, IndexLimits(self.max_deletes, self.max_percent))
+        return self.per_index.get(index, self._of_others)
+
+    @cached_property
+    def _of_others(self) -> IndexLimits:
+        return IndexLimits(self.max_deletes, self.max_percent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def make_plan(
     targets |= dict.fromkeys(
         r.target for r in projection.targets.values() if not r.closed and r.target.origin == origin
     )
-    covered = sorted(t for t in targets if only in (None, t.index))
+    covered = sorted(targets if only is None else [target for target in targets if target.index == only])
     plans: list[IndexPlan] = []
     diagnostics = [*desired.diagnostics, *mismatches(desired, projection, origin)]
     remembered = records_by_target(projection)

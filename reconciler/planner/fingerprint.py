@@ -23,8 +23,9 @@ def fingerprint(plans: Iterable[IndexPlan], desired: Desired, limits: dict[str, 
     targets = []
     for plan in plans:
         moves = _moves(plan)
+        prefixes = [[prefix.text, prefix.digest] for prefix in plan.prefixes]
         # A prefix may be listed for one manifest and not yet for another: None has no order.
-        prefixes = sorted([[prefix.text, prefix.digest] for prefix in plan.prefixes], key=json.dumps)
+        prefixes.sort(key=json.dumps)
         if moves or prefixes:
             target = plan.target
             targets.append(

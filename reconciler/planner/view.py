@@ -60,7 +60,8 @@ class View:
 
     def plan(self, batch_size: int) -> IndexPlan:
         """What happens to its ids. `batch_size`: ids in one delete request."""
-        matched = self._matched(self.declared.declarations)
+        prefixes = self._prefixes()
+        matched = self._matched(self.declared.declarations) if prefixes else _NOTHING
         actions = self._grouped(self._actions(matched))
         counts: dict[str, int] = dict.fromkeys(_KINDS, 0)
         for action in actions:
@@ -76,7 +77,7 @@ class View:
             created_on=None if record is None else record.created_on,
             summary=Summary(**counts, requests=requests),
             actions=listed,
-            prefixes=self._prefixes(),
+            prefixes=prefixes,
             live_count=live,
             percent=self._percent(listed, live),
             kept=len(self.declared.kept(matched - self.declared.ids)) if matched else 0,
@@ -296,8 +297,9 @@ class View:
                 )
             elif prefix.count == 0:
                 yield note("prefix-empty", f'{self.target}: prefix "{prefix.text}" matches nothing')
-        doubtful = sum(len(action.ids) for action in planned.actions if action.reason == "lapsed-unknown")
-        if doubtful:
+        if planned.summary.blocked and (
+            doubtful := sum(len(action.ids) for action in planned.actions if action.reason == "lapsed-unknown")
+        ):
             yield warning(
                 "lapsed-unknown",
                 f"{self.target}: {doubtful:,} ids lapsed, and nobody knows whether they were deleted",
