@@ -59,7 +59,7 @@ Examples:
 @click.option("--target", "only", metavar="INDEX", help="Plan this index alone. The plan is marked incomplete.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @click.option("--fail-on-reappeared", is_flag=True, help="Exit 4 when ids are present again.")
-@click.option("--verbose", is_flag=True, help="List every id.")
+@click.option("--verbose", is_flag=True, help="List every id and every warning.")
 @surroundings
 @format_option(*FORMATS)
 @max_bytes_option

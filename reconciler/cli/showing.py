@@ -33,7 +33,7 @@ Examples:
 @click.option(
     "--against", type=PATH, metavar="OTHERPLAN", help="Show what PLANFILE does that this plan does not, and back."
 )
-@click.option("--verbose", is_flag=True, help="List every id.")
+@click.option("--verbose", is_flag=True, help="List every id and every warning.")
 @format_option(*FORMATS)
 @max_bytes_option
 def show(planfile: str, against: str | None, verbose: bool, form: str, max_bytes: int | None) -> int:

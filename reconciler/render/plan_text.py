@@ -7,12 +7,13 @@ shape, and the fingerprint that an approval binds to. A refused plan shows all i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from reconciler.model.diagnostic import Severity
+from reconciler.model.diagnostic import Diagnostic, Severity
 from reconciler.model.plan import Plan, Summary
-from reconciler.render.diagnostics import styled
+from reconciler.render.diagnostics import STYLES, styled
 from reconciler.render.escape import at_start, plain
 from reconciler.render.findings import WORST_FIRST
 from reconciler.render.lines import Line, write_coloured
@@ -34,6 +35,13 @@ _DETAIL = Detail(
 )
 
 
+#: Warnings and notes of one kind that are told; of five thousand new indexes the rest says the same again.
+_ALIKE = 20
+
+#: Of these every one must be acted on.
+_TOLD_IN_FULL = (Severity.ERROR, Severity.REFUSAL)
+
+
 def write(plan: Plan, stream: TextIO, *, verbose: bool = False) -> None:
     """Write a plan to `stream`: in colours on a terminal, unless the environment sets NO_COLOR."""
     write_coloured(plan_lines(plan, verbose=verbose), stream)
@@ -44,7 +52,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False) -> Iterator[Line]:
 
     Args:
         plan: the plan.
-        verbose: show every id, every place and every word; otherwise what is not shown is counted.
+        verbose: show every id, every place, every warning and every word; otherwise what is not shown is counted.
     """
     for index in plan.indexes:
         if index.actions or index.prefixes:
@@ -56,7 +64,7 @@ def plan_lines(plan: Plan, *, verbose: bool = False) -> Iterator[Line]:
     if sentence := cost(plan):
         yield Line(sentence)
         yield Line()
-    yield from _diagnostics(plan)
+    yield from _diagnostics(plan, verbose=verbose)
     for sentence in verdict(plan):
         yield Line(sentence, "bold")
     yield Line(summary_line(plan.summary, plan.least_seconds), "bold")
@@ -128,7 +136,7 @@ def _line(row: Row) -> Line:
     return Line(f"{indent}{row.kind.symbol} {row.text}", row.style)
 
 
-def _diagnostics(plan: Plan) -> Iterator[Line]:
+def _diagnostics(plan: Plan, *, verbose: bool) -> Iterator[Line]:
     by_severity = {
         severity: [each for each in plan.diagnostics if each.severity is severity]
         for severity in WORST_FIRST[::-1]
@@ -140,6 +148,25 @@ def _diagnostics(plan: Plan) -> Iterator[Line]:
             and any(i.actions for i in plan.indexes)
         ):
             yield Line("All of this was planned, but it may not be carried out:", "bold red")
-        yield from styled(diagnostics)
+        if verbose or severity in _TOLD_IN_FULL:
+            yield from styled(diagnostics)
+        else:
+            yield from _some_of_a_kind(diagnostics)
     if plan.diagnostics:
         yield Line()
+
+
+def _some_of_a_kind(diagnostics: Sequence[Diagnostic]) -> Iterator[Line]:
+    """The first of each kind; how many more there are stands behind them."""
+    totals = Counter(each.code for each in diagnostics)
+    told: Counter[str] = Counter()
+    for each in diagnostics:
+        told[each.code] += 1
+        if told[each.code] <= _ALIKE:
+            yield from styled([each])
+        elif told[each.code] == _ALIKE + 1:
+            more = totals[each.code] - _ALIKE
+            yield Line(
+                f"{each.severity}: {more:,} more of this kind ({each.code}): plan --verbose lists them",
+                STYLES[each.severity],
+            )

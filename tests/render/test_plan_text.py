@@ -7,9 +7,11 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
-from reconciler.model.diagnostic import error
+from reconciler.model.diagnostic import error, refusal, warning
 from reconciler.model.idset import IdSet
 from reconciler.model.plan import Action, ActionKind, ActionSource, IndexPlan, Plan, Summary
 from reconciler.model.target import Target
@@ -210,3 +212,23 @@ def test_a_limit_is_shown_with_every_digit() -> None:
     plan = small(ActionKind.DELETE)
     limits = {plan.indexes[0].target.index: {"max_deletes": 20_000_001, "max_percent": 12.5}}
     assert "limits: max_deletes 20,000,001, max_percent 12.5 (" in text_of(replace(plan, limits=limits))
+
+
+@given(st.lists(st.sampled_from(["first-deletion", "index-missing", "prefix-unresolved"]), max_size=90))
+def test_of_warnings_of_one_kind_some_are_told_and_the_others_counted(codes: list[str]) -> None:
+    warnings = tuple(warning(code, f"{number} of {code}", "why") for number, code in enumerate(codes))
+    plan = small(ActionKind.DELETE, diagnostics=warnings)
+    lines = text_of(plan).splitlines()
+    for code in set(codes):
+        told = sum(line.startswith("warning: ") and line.endswith(f" of {code}") for line in lines)
+        assert told == min(20, codes.count(code))
+        (more,) = [line for line in lines if f"of this kind ({code})" in line] or ["warning: 0 more"]
+        assert told + int(more.split()[1]) == codes.count(code)
+    assert all(f"warning: {each.summary}\n" in text_of(plan, verbose=True) for each in warnings)
+
+
+def test_what_must_be_acted_on_is_always_told_in_full() -> None:
+    problems = [refusal("limit-exceeded", f"refused {number}") for number in range(50)]
+    problems += [error("bad", f"wrong {number}") for number in range(50)]
+    lines = text_of(small(ActionKind.DELETE, diagnostics=tuple(problems))).splitlines()
+    assert all(f"{each.severity}: {each.summary}" in lines for each in problems)
