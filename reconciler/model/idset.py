@@ -112,9 +112,7 @@ class IdSet:
         return self._count
 
     def __iter__(self) -> Iterator[str]:
-        for chunk in self._chunks:
-            for raw in chunk.ids():
-                yield raw.decode()
+        return map(bytes.decode, chain.from_iterable(self.raw()))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdSet):

@@ -22,7 +22,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import chain, compress, islice
+from itertools import compress, islice
 from operator import eq
 
 from reconciler.model.idset import IdSet
@@ -71,8 +71,8 @@ class _Few:
 
     @classmethod
     def of(cls, ids: IdSet) -> _Few:
-        listed = list(chain.from_iterable(ids.raw()))
-        return cls(listed, 0, len(listed))
+        (piece,) = ids.pieces
+        return cls(piece.ids(), 0, piece.count)
 
     def __len__(self) -> int:
         return self._end - self._begin
@@ -112,11 +112,11 @@ class _Few:
             what two or more have, as UTF-8, in order; how many there are in all, where each id without a separator
             counts as one.
         """
-        start = len(prefix.encode())
-        matches = [_TO_SEPARATOR_RAW.match(raw, start) for raw in self._ids[self._begin : self._end : step]]
-        found = [match[0] for match in matches if match]
+        start, match = len(prefix.encode()), _TO_SEPARATOR_RAW.match
+        some = self._ids[self._begin : self._end : step]
+        found = [token[0] for raw in some if (token := match(raw, start))]
         again = compress(found, map(eq, found, islice(found, 1, None)))  # in order: what is equal stands together
-        return list(dict.fromkeys(again)), len(set(found)) + len(matches) - len(found)
+        return list(dict.fromkeys(again)), len(set(found)) + len(some) - len(found)
 
 
 @dataclass(frozen=True)
@@ -191,6 +191,11 @@ def _node(ids: IdSet | _Few) -> _Node:
 def _split(node: _Node, slots: int) -> list[_Node]:
     """`node` as at most `slots` nodes; none when that would not say more."""
     if slots < 2 or node.count < 4:
+        return []
+    # The parts would hold half of the ids, so one of them so many that two of it are met at this step. Most often
+    # there is none such, and then nothing more need be looked at.
+    step = max(1, node.count // (4 * slots))
+    if isinstance(node.ids, _Few) and not node.ids.tokens(node.prefix, step)[0]:
         return []
     parts = sorted(_parts(node, 4 * slots), key=len, reverse=True)
     if sum(map(len, parts)) < node.count or len(parts) > slots:

@@ -31,9 +31,10 @@ class Line:
 
 def write_lines(lines: Iterable[Line | str], stream: TextIO) -> None:
     """Write `lines` without colours, one after the other."""
-    texts = (each.text if isinstance(each, Line) else each for each in lines)
-    while block := list(islice(texts, _AT_ONCE)):
-        stream.write("\n".join((*block, "")))
+    given = iter(lines)
+    while block := [each.text if isinstance(each, Line) else each for each in islice(given, _AT_ONCE)]:
+        block.append("")
+        stream.write("\n".join(block))
 
 
 def print_lines(lines: Iterable[Line | str], console: Console) -> None:

@@ -105,7 +105,7 @@ def _inline(bench: Bench, size: int) -> Case:
 
 
 def run_targets(bench: Bench) -> None:
-    """Many small indexes, beside one with as many ids, and beside as many declarations of one."""
+    """Many small indexes, beside one with as many ids, and beside as many declarations of one; and their YAML."""
     targets = TARGETS if bench.sizes[-1] >= 2 * TARGETS else bench.sizes[-1] // 2
     bench.measure([bare_plan(bench), *_targets(bench, targets, 2)])
     if 200 * targets <= bench.sizes[-1]:
@@ -120,6 +120,11 @@ def many(ids: int) -> str:
 def declarations(ids: int) -> str:
     """Of a case: one index with as many declarations, of so many ids each."""
     return f"plan, one index, {ids} ids a declaration"
+
+
+def parsing(title: str) -> str:
+    """Of a case: what the plan `title` cannot do without."""
+    return f"parsing alone: {title}"
 
 
 def _targets(bench: Bench, targets: int, ids: int) -> list[Case]:
@@ -137,4 +142,6 @@ def _targets(bench: Bench, targets: int, ids: int) -> list[Case]:
         (folder / "manifests" / "erasure.yaml").write_text(head + "".join(entries))
         place = Cache(bench.folder("caches", folder.name) / "used")
         cases.append(_case(title, size, folder, place, planned(delete=size)))
+        script = [PYTHON, str(HERE / "parsing.py"), "manifests/erasure.yaml"]
+        cases.append(Case(parsing(title), size, script, folder, check=finished))
     return cases

@@ -122,6 +122,8 @@ def _others(found: Figures) -> list[tuple[str, str]]:
            + _number(found.ratio(f"plan, many indexes, {ids} ids each", f"plan, one index, {ids} ids a declaration",
                                  5_000 * ids)))
           for ids in (2, 200)),
+        ("parsing alone, with the parser in C: of 5,000 indexes of 2 ids, of one index with as many ids",
+         _number(found.ratio("parsing alone: plan, many indexes, 2 ids each", "parsing alone: plan, one index", 10_000))),
         ("10,000 names, nothing changed: `plan`; octoDNS, YAML to YAML",
          f"{found.seconds(ours, 10_000)}; {found.seconds('octodns-sync, YAML to YAML')}"),
         ("5,000 names, nothing changed: `plan`; Terraform, `count`, `for_each` over a map, a set of 1,000",

@@ -85,6 +85,17 @@ def test_of_few_ids_a_part_that_is_just_large_enough_is_found_wherever_it_stands
     assert [(part.ends()[0], len(part)) for part in few] == [(f"{before:04}-/0", least)]
 
 
+@pytest.mark.parametrize("before", range(0, 100, 7))
+@pytest.mark.parametrize("groups", [2, 3, 4, 9])
+def test_parts_that_hold_just_half_of_few_ids_are_never_passed_over(before, groups):
+    parts = groups - 1  # one is for the others
+    each = 240 // parts
+    ids = [f"{n:04}/" for n in range(each * parts)]
+    names = [f"{before + part * (len(ids) - 100) // parts:04}-/" for part in range(parts)]
+    ids += [f"{name}{n:03}" for name in names for n in range(each)]
+    assert folded(ids, groups)[:-1] == [(name, each) for name in names]
+
+
 def test_no_id_folds_into_no_group_and_no_group_is_refused():
     assert fold(IdSet(), groups=3) == ()
     with pytest.raises(ValueError, match="less than one group"):
