@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
-#: A laptop that slept through its lease must notice: CLOCK_MONOTONIC stands still meanwhile.
+#: A laptop that slept through its lease must notice: on Linux CLOCK_MONOTONIC stands still meanwhile.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

@@ -39,7 +39,7 @@ class Presented:
         path: the file that it is in, "" when it was not saved.
         sha256: of that file, in hex.
         exit_code: of the command.
-        verbose: name every id.
+        verbose: name every id and every warning.
         max_bytes: of Markdown; None = the default.
     """
 

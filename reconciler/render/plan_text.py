@@ -35,11 +35,12 @@ _DETAIL = Detail(
 )
 
 
-#: Warnings and notes of one kind that are told; of five thousand new indexes the rest says the same again.
+#: Of these kinds so many are told: of five thousand new indexes the rest says the same again. All others ask
+#: something of a person, each for itself.
 _ALIKE = 20
-
-#: Of these every one must be acted on.
-_TOLD_IN_FULL = (Severity.ERROR, Severity.REFUSAL)
+_SAY_THE_SAME = frozenset({
+    "declaration-changed", "first-deletion", "lapsed", "percent-not-checked", "prefix-empty", "prefix-unresolved",
+})  # fmt: skip
 
 
 def write(plan: Plan, stream: TextIO, *, verbose: bool = False) -> None:
@@ -148,25 +149,20 @@ def _diagnostics(plan: Plan, *, verbose: bool) -> Iterator[Line]:
             and any(i.actions for i in plan.indexes)
         ):
             yield Line("All of this was planned, but it may not be carried out:", "bold red")
-        if verbose or severity in _TOLD_IN_FULL:
-            yield from styled(diagnostics)
-        else:
-            yield from _some_of_a_kind(diagnostics)
+        yield from styled(diagnostics) if verbose else _some_of_a_kind(diagnostics)
     if plan.diagnostics:
         yield Line()
 
 
 def _some_of_a_kind(diagnostics: Sequence[Diagnostic]) -> Iterator[Line]:
-    """The first of each kind; how many more there are stands behind them."""
+    """All, but of kinds that say the same the first; how many more there are stands behind them."""
     totals = Counter(each.code for each in diagnostics)
     told: Counter[str] = Counter()
     for each in diagnostics:
-        told[each.code] += 1
-        if told[each.code] <= _ALIKE:
+        code = each.code
+        told[code] += 1
+        if code not in _SAY_THE_SAME or told[code] <= _ALIKE:
             yield from styled([each])
-        elif told[each.code] == _ALIKE + 1:
-            more = totals[each.code] - _ALIKE
-            yield Line(
-                f"{each.severity}: {more:,} more of this kind ({each.code}): plan --verbose lists them",
-                STYLES[each.severity],
-            )
+        elif told[code] == _ALIKE + 1:
+            more = f"{totals[code] - _ALIKE:,} more of this kind ({code})"
+            yield Line(f"{each.severity}: {more}: plan and show list them with --verbose", STYLES[each.severity])

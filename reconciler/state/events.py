@@ -103,7 +103,7 @@ class RunStarted(Known, frozen=True, tag="run_started"):
     pid: int = 0
     job: str = ""
     fingerprint: str = ""
-    lease: float = 300.0
+    lease: int | float = 300.0
     tool_version: str = ""
     guard: str = ""
 

@@ -187,9 +187,9 @@ def _read_plain(line: bytes) -> _PlainLine | None:
         found: _PlainLine = _decode_plain(line)
         for event in found.events:
             check(event)
+        return found if _encode_plain(found) == line[:-1] else None
     except (MsgspecError, ValueError, RecursionError):
         return None
-    return found if _encode_plain(found) == line[:-1] else None
 
 
 def _unclear(number: str) -> NoReturn:

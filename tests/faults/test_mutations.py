@@ -84,7 +84,7 @@ MUTANTS = [
     ),
     Mutant(
         "a plain line is not rendered again", "state/frames.py",
-        "    return found if _encode_plain(found) == line[:-1] else None", "    return found",
+        "        return found if _encode_plain(found) == line[:-1] else None", "        return found",
         ("tests/state/test_frames.py::test_every_small_change_of_a_line_is_refused_as_by_rendering_it_again",),
     ),
     Mutant(

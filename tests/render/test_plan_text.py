@@ -214,7 +214,7 @@ def test_a_limit_is_shown_with_every_digit() -> None:
     assert "limits: max_deletes 20,000,001, max_percent 12.5 (" in text_of(replace(plan, limits=limits))
 
 
-@given(st.lists(st.sampled_from(["first-deletion", "index-missing", "prefix-unresolved"]), max_size=90))
+@given(st.lists(st.sampled_from(["first-deletion", "declaration-changed", "prefix-unresolved"]), max_size=90))
 def test_of_warnings_of_one_kind_some_are_told_and_the_others_counted(codes: list[str]) -> None:
     warnings = tuple(warning(code, f"{number} of {code}", "why") for number, code in enumerate(codes))
     plan = small(ActionKind.DELETE, diagnostics=warnings)
@@ -227,8 +227,11 @@ def test_of_warnings_of_one_kind_some_are_told_and_the_others_counted(codes: lis
     assert all(f"warning: {each.summary}\n" in text_of(plan, verbose=True) for each in warnings)
 
 
-def test_what_must_be_acted_on_is_always_told_in_full() -> None:
-    problems = [refusal("limit-exceeded", f"refused {number}") for number in range(50)]
-    problems += [error("bad", f"wrong {number}") for number in range(50)]
-    lines = text_of(small(ActionKind.DELETE, diagnostics=tuple(problems))).splitlines()
-    assert all(f"{each.severity}: {each.summary}" in lines for each in problems)
+@pytest.mark.parametrize(
+    "code", ["index-missing", "index-recreated", "mass-release", "\x1b]0;x\x07\n::error::\u202e"]
+)
+def test_what_must_be_acted_on_is_always_told_in_full(code: str) -> None:
+    problems = [make(code, f"of {make.__name__} {n}") for make in (refusal, error, warning) for n in range(50)]
+    text = text_of(small(ActionKind.DELETE, diagnostics=tuple(problems)))
+    assert all(f"{each.severity}: {each.summary}" in text.splitlines() for each in problems)
+    assert code not in text

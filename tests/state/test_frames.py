@@ -246,7 +246,20 @@ def test_a_plain_line_is_rendered_as_seal_renders_it(text, mutation_id, number, 
 
 @pytest.mark.parametrize(
     "fraction",
-    ["300.0", "300", "1e16", "1e+16", "1E16", "1e-05", "1e-5", "0.10", "12345678901234567890.0", "-0", "-0.0"],
+    [
+        "300.0",
+        "300",
+        "1e16",
+        "1e+16",
+        "1E16",
+        "1e-05",
+        "1e-5",
+        "0.10",
+        "12345678901234567890.0",
+        "-0",
+        "-0.0",
+        "9007199254740993",
+    ],
 )
 @pytest.mark.parametrize("where", ['"lease":%s', '"limits":{"x":%s}', '"counts":{"x":%s}', '"later":[%s]'])
 def test_a_fraction_is_read_only_as_seal_writes_it(fraction, where):
@@ -448,6 +461,13 @@ def test_where_a_declaration_has_its_ids_from_must_have_its_shape(more):
     assert parse(_line(_document(events=[event | {"until": "2027-01-01", "sources": [_SOURCE]}])))
     with pytest.raises(StateDamaged):
         parse(_line(_document(events=[event | more])))
+
+
+@pytest.mark.parametrize("lease", [300, 300.0, 2**53 + 1, 2**64, 10**400, 0.5])
+def test_a_lease_is_read_as_it_is_written(lease):
+    frame = seal(2, "b" * 64, "n", AT, "r", [ev.RunStarted("apply", "loopback", lease=lease)])
+    (read,) = parse(frame.line).events
+    assert repr(read.lease) == repr(lease)
 
 
 FIELDS = sorted({name for cls in ev.KINDS.values() for name in cls.__struct_fields__})
