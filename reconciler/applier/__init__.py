@@ -93,7 +93,7 @@ class Applier:
         self._outcomes: list[tuple[Event, Batch | None]] = []
         self._arrived = 0.0  # when the first of them did
         self._formed: list[Batch] = []
-        self._enough = 0.0  # in reserve: more need no frame now
+        self._enough = 0.0  # with more in reserve than this the next frame can wait
         self._appending = 0.0  # when the last frame was handed over
         self._unknown: set[Hashable] = set()
         self._messages: set[str] = set()

@@ -32,8 +32,8 @@ _WAITING = 65_536
 _PAIR = 10
 
 _first, _last = attrgetter("first"), attrgetter("last")
-_count, _size = attrgetter("count"), attrgetter("size")
-_ids_of = attrgetter("_count")
+_ids_in_chunk, _size = attrgetter("count"), attrgetter("size")
+_ids_in_set = attrgetter("_count")
 
 
 class IdSet:
@@ -73,7 +73,7 @@ class IdSet:
     @classmethod
     def union(cls, sets: Iterable[IdSet]) -> IdSet:
         """Everything that is in any of `sets`. They are taken one by one: a hundred thousand need no room."""
-        given = filter(_ids_of, sets)
+        given = filter(_ids_in_set, sets)
         present = list(islice(given, _RUNS))
         if len(present) == _RUNS:
             present = _put_together(chain(present, given))
@@ -99,7 +99,7 @@ class IdSet:
         """The set of the ids in `chunks`, which stand in order and do not overlap; `digest` if it is known."""
         made = cls()
         made._chunks = chunks
-        made._count = sum(map(_count, chunks))
+        made._count = sum(map(_ids_in_chunk, chunks))
         made._digest = digest
         return made
 

@@ -14,6 +14,7 @@ from msgspec.structs import FieldInfo, fields
 
 from reconciler.state.fields import FITS
 
+#: Never empty.
 Text = Annotated[str, Meta(min_length=1)]
 Ids = Sequence[Text]
 
@@ -245,7 +246,7 @@ class Unknown(Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """What it is called where only the kinds are told that are known."""
+        """What it is called where kinds are told; its own name for itself is in `document`."""
         return "unknown"
 
 
