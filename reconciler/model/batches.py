@@ -123,13 +123,6 @@ class Columns:
         self.accepted_at: list[str | None] = []
         self.processed_at: list[str | None] = []
 
-    def copy(self) -> Columns:
-        """The same rows, which no longer change."""
-        made = Columns(self.target, self.pages)
-        for name in COLUMNS:
-            setattr(made, name, getattr(self, name)[:])
-        return made
-
     def record(self, row: int) -> BatchRecord:
         """A row as a record."""
         accepted = self.accepted[row]

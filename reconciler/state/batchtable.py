@@ -46,13 +46,29 @@ class BatchTable(Columns):
         undo: where steps that take back what is done here are put.
     """
 
-    __slots__ = ("_ascending", "_shapes", "_undo")
+    __slots__ = ("_ascending", "_lent", "_shapes", "_undo")
 
     def __init__(self, target: int, pages: Pages, shapes: dict[Shape, Shape], undo: Undo) -> None:
         super().__init__(target, pages)
         self._shapes = shapes
         self._undo = undo
         self._ascending = True
+        self._lent = False
+
+    def frozen(self) -> Columns:
+        """The rows as they are now. They are copied when one of them changes: after the last frame none does."""
+        made = Columns(self.target, self.pages)
+        for name in COLUMNS:
+            setattr(made, name, getattr(self, name))
+        self._lent = True
+        return made
+
+    def _own(self) -> None:
+        """Must come before any change."""
+        if self._lent:
+            for name in COLUMNS:
+                setattr(self, name, getattr(self, name)[:])
+            self._lent = False
 
     def row(self, number: int) -> int:
         """Where batch `number` stands, which is there."""
@@ -99,6 +115,7 @@ class BatchTable(Columns):
         shape = tuple(parts)
         place = self.pages.add(blocks)
         self._undo.append(partial(self._cut, len(self.number), self._ascending, place))
+        self._own()
         if self.number and self.number[-1] >= number:
             self._ascending = False
         self.number.append(number)
@@ -118,6 +135,7 @@ class BatchTable(Columns):
         return named
 
     def _cut(self, rows: int, ascending: bool, place: int) -> None:
+        self._own()
         for name in COLUMNS:
             del getattr(self, name)[rows:]
         self._ascending = ascending
@@ -127,6 +145,7 @@ class BatchTable(Columns):
         """The service gave a mutation id, which the batch had not."""
         attempts, status = self.attempts[row], self.status[row]
         self._undo.append(partial(self._take_back, row, attempts, self.settled_at[row], status))
+        self._own()
         self.accepted[row] = stamp
         self.accepted_at[row] = at
         self.mutation_id[row] = mutation_id
@@ -136,6 +155,7 @@ class BatchTable(Columns):
             self.status[row] = _ACCEPTED
 
     def _take_back(self, row: int, attempts: int, settled_at: str, status: int) -> None:
+        self._own()
         self.accepted[row] = NOT_ACCEPTED
         self.accepted_at[row] = self.mutation_id[row] = None
         self.attempts[row] = attempts
@@ -144,14 +164,14 @@ class BatchTable(Columns):
 
     def fail(self, row: int, requests: int, *, unknown: bool) -> None:
         """An attempt ended without a mutation id, after so many `requests`."""
-        self._set(self.attempts, row, self.attempts[row] + requests)
+        self._set("attempts", row, self.attempts[row] + requests)
         if unknown:
-            self._set(self.unknown, row, 1)
+            self._set("unknown", row, 1)
 
     def reject(self, row: int, at: str) -> None:
         """The service refused it for good."""
-        self._set(self.status, row, _REJECTED)
-        self._set(self.settled_at, row, at)
+        self._set("status", row, _REJECTED)
+        self._set("settled_at", row, at)
 
     def refused(self, rows: range, status: Status) -> int | None:
         """The number of a batch that no event may give the status; None when all of `rows` may have it."""
@@ -171,21 +191,24 @@ class BatchTable(Columns):
         part = slice(rows.start, rows.stop)
         after = self.status[part].translate(_BECOMES[status])
         got = [code == CODES[status] for code in after]
-        self._set(self.status, part, after)
+        self._set("status", part, after)
         self._set(
-            self.settled_at,
+            "settled_at",
             part,
             [at if new else old for new, old in zip(got, self.settled_at[part], strict=True)],
         )
         if status is Status.PROCESSED:
             known = self.processed_at[part]
             times = [old or (at if new else None) for new, old in zip(got, known, strict=True)]
-            self._set(self.processed_at, part, times)
+            self._set("processed_at", part, times)
         if status is not Status.PROCESSED or all(got):
             return [(self.number[rows.start], self.number[rows.stop - 1])]
         return [(number, number) for number in compress(self.number[part], got)]
 
-    def _set(self, column: Any, where: int | slice, value: Any) -> None:
-        old = column[where]
-        self._undo.append(lambda: column.__setitem__(where, old))
-        column[where] = value
+    def _set(self, column: str, where: int | slice, value: Any) -> None:
+        self._undo.append(partial(self._put, column, where, getattr(self, column)[where]))
+        self._put(column, where, value)
+
+    def _put(self, column: str, where: int | slice, value: Any) -> None:
+        self._own()
+        getattr(self, column)[where] = value

@@ -48,9 +48,8 @@ def read_projection(
     large = store.size() >= _LARGE
     if meanwhile is not None and large:
         meanwhile()
-    journal = Journal(store, clock)
-    projection = journal.load()
-    keep = partial(keep_projection, journal, cache)
+    projection, size = _folded(store, clock)
+    keep = partial(_keep, store, cache, projection, size)
     if elsewhere is None or not (large and store.local) or not elsewhere(keep):
         keep()
     return projection
@@ -58,8 +57,18 @@ def read_projection(
 
 def keep_projection(journal: Journal, cache: Cache) -> None:
     """Keep what `journal` adds up to as far as it has been read, if that is worth it."""
-    if journal.store.local:  # the time that others take goes into reading, and nothing can spare it
-        snapshots.keep(cache, journal.projection(), journal.size)
+    _keep(journal.store, cache, journal.projection(), journal.size)
+
+
+def _keep(store: Store, cache: Cache, projection: Projection, size: int) -> None:
+    if store.local:  # the time that others take goes into reading, and nothing can spare it
+        snapshots.keep(cache, projection, size)
+
+
+def _folded(store: Store, clock: Clock) -> tuple[Projection, int]:
+    """The projection of the log, and its bytes. What folding it took is free again then, for both processes."""
+    journal = Journal(store, clock)
+    return journal.load(), journal.size
 
 
 def _kept(store: Store, cache: Cache) -> Projection | None:

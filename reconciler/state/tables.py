@@ -138,7 +138,7 @@ class Tables:
         if self._snapshot is None:
             for number in self._dirty & self._targets.keys():
                 ledger = self._ledgers[number]
-                batches = Batches.of(ledger.batches.copy())
+                batches = Batches.of(ledger.batches.frozen())
                 by_status, by_declaration = summarize(ledger)
                 self._folded[number] = replace(
                     self._targets[number],

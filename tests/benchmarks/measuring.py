@@ -33,7 +33,7 @@ class Done:
 
     Attributes:
         wall, cpu: seconds; cpu is user and system.
-        memory: peak resident bytes.
+        memory: peak resident bytes; of all its processes together, where that was asked for.
         code: as the shell knows it; negative: the signal.
         folder: it ran in.
         output: the file that holds its standard output; beside it `.err`.
@@ -72,6 +72,7 @@ class Case:
         check: raises `Wrong` where the run did something else; may return further figures.
         runs: fewer than the others, for what takes minutes.
         seconds: after which it is ended.
+        forks: it may have a second process: its memory is that of both, seen in a run of its own, which is not timed.
         note: for readers of the table.
     """
 
@@ -84,6 +85,7 @@ class Case:
     check: Check | None = None
     runs: int | None = None
     seconds: float = LONGEST
+    forks: bool = False
     note: str = ""
 
 
@@ -153,8 +155,12 @@ class Launcher:
     def __exit__(self, *_: object) -> None:
         self._process.__exit__(None, None, None)  # closes the pipes, upon which it ends, and waits
 
-    def run(self, case: Case) -> Done:
+    def run(self, case: Case, *, together: bool = False) -> Done:
         """Run it once.
+
+        Args:
+            case: what to run.
+            together: its memory is that of all its processes. Watching them costs time.
 
         Raises:
             Wrong: it took too long.
@@ -168,6 +174,7 @@ class Launcher:
             "input": os.devnull,
             "output": str(self._output),
             "seconds": case.seconds,
+            "together": together,
         }
         self._process.stdin.write(json.dumps(wanted) + "\n")
         self._process.stdin.flush()
@@ -195,27 +202,46 @@ def measure(cases: Sequence[Case], runs: int, launcher: Launcher, say: Callable[
     for turn in range(runs):
         for place, (case, measured) in enumerate(zip(cases, found, strict=True)):
             enough = turn >= case.runs if case.runs is not None else spent[place] > PATIENCE
-            if measured.failed or enough:
+            if enough:
                 continue
             began = time.perf_counter()
-            try:
-                done = launcher.run(case)
-                figures = (case.check or finished)(done) or {}
-            except (Wrong, OSError, ValueError) as wrong:
-                measured.failed = (
-                    f"{type(wrong).__name__}: {wrong}" if not isinstance(wrong, Wrong) else str(wrong)
-                )
-                say(f"{case.name}, {case.size:,}: {measured.failed}")
-                continue
-            finally:
-                spent[place] += time.perf_counter() - began
-            measured.wall.append(done.wall)
-            measured.cpu.append(done.cpu)
-            measured.memory.append(done.memory)
-            for name, value in figures.items():
-                measured.figures.setdefault(name, []).append(value)
-            say(f"{turn + 1}/{runs} {case.name}, {case.size:,}: {done.wall:.3f} s, {done.memory / 1e6:.0f} MB")
+            done, figures = _attempt(case, measured, launcher, say)
+            if done is not None:
+                measured.wall.append(done.wall)
+                measured.cpu.append(done.cpu)
+                measured.memory += [] if _both_seen(case) else [done.memory]
+                for name, value in figures.items():
+                    measured.figures.setdefault(name, []).append(value)
+                say(f"{turn + 1}/{runs} {case.name}, {case.size:,}: {done.wall:.3f} s, {done.memory / 1e6:.0f} MB")
+            spent[place] += time.perf_counter() - began
+    for case, measured in zip(cases, found, strict=True):
+        if _both_seen(case):
+            done, _ = _attempt(case, measured, launcher, say, together=True)
+            if done is not None:
+                measured.memory.append(done.memory)
+                say(f"memory of {case.name}, {case.size:,}: {done.memory / 1e6:.0f} MB")
     return found
+
+
+def _both_seen(case: Case) -> bool:
+    """Its memory is looked at in a run of its own. Elsewhere than on Linux no plan has a second process."""
+    return case.forks and sys.platform == "linux"
+
+
+def _attempt(
+    case: Case, measured: Measured, launcher: Launcher, say: Callable[[str], None], *, together: bool = False
+) -> tuple[Done | None, Mapping[str, float]]:
+    """A run of a case and its figures; no run when it failed, now or before: `measured` says why."""
+    if measured.failed:
+        return None, {}
+    try:
+        done = launcher.run(case, together=together)
+        figures = (case.check or finished)(done) or {}
+    except (Wrong, OSError, ValueError) as wrong:
+        measured.failed = str(wrong) if isinstance(wrong, Wrong) else f"{type(wrong).__name__}: {wrong}"
+        say(f"{case.name}, {case.size:,}: {measured.failed}")
+        return None, {}
+    return done, figures
 
 
 def finished(done: Done) -> None:

@@ -68,7 +68,7 @@ def _of_order(bench: Bench, size: int, order: str, recorded: tuple[str, ...] = R
 
 
 def _case(title: str, size: int, folder: Path, cache: Cache, check: Check) -> Case:
-    return Case(title, size, [*RECONCILER, "plan"], folder, cache.variables, cache.reset, check)
+    return Case(title, size, [*RECONCILER, "plan"], folder, cache.variables, cache.reset, check, forks=True)
 
 
 def _expected(recorded: str, size: int) -> Check:

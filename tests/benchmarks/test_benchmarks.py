@@ -210,6 +210,18 @@ def test_memory_is_that_of_the_process_and_not_of_the_one_that_started_it(tmp_pa
     assert len(ballast) == 100_000_000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="no plan has a second process there")
+def test_memory_is_that_of_both_processes_where_there_are_two(tmp_path):
+    code = "import os, time; child = os.fork(); held = b'x' * 60_000_000; time.sleep(0.3); child and os.wait()"
+    case = Case("two", 0, [sys.executable, "-S", "-c", code], tmp_path, forks=True)
+    with Launcher(tmp_path) as launcher:
+        (both,) = measure([case], 2, launcher, lambda _: None)
+        alone = launcher.run(case).memory
+    assert both.failed == ""
+    assert (len(both.wall), len(both.memory)) == (2, 1)
+    assert alone < 120_000_000 < both.memory[0] < 150_000_000
+
+
 def _bench(**medians):
     bench = Bench([1_000_000], 1, quick=False, work=Path(), launcher=None, say=print)
     for name, (size, seconds) in medians.items():

@@ -265,11 +265,11 @@ def test_batches_are_a_sequence_like_a_tuple_of_records(rows, start, stop):
         table.add(number, "r", number * 10, "at", [((1,), ordered[:1]), ((1, 2), ordered[1:])])
         if number % 2:
             table.accept(number - 1, number * 10 + 1, "then", f"m{number}")
-    batches, plain = Batches.of(table.copy()), tuple(map(table.record, range(len(rows))))
+    batches, plain = Batches.of(table.frozen()), tuple(map(table.record, range(len(rows))))
     assert (len(batches), tuple(batches), tuple(reversed(batches))) == (len(plain), plain, plain[::-1])
     assert batches == plain
     assert plain == tuple(batches)
-    assert batches == Batches.of(table.copy())
+    assert batches == Batches.of(table.frozen())
     assert hash(batches) == hash(plain)
     assert (batches == (*plain, None)) is False
     assert batches[start:stop] == plain[start:stop]
@@ -289,5 +289,5 @@ def test_batches_are_a_sequence_like_a_tuple_of_records(rows, start, stop):
     for step in reversed(undo):
         step()
     assert list(table.number) == [] == list(table.status)
-    assert Columns(3, table.pages).copy().number == table.number
+    assert Columns(3, table.pages).number == table.number
     assert tuple(batches.columns.number) == tuple(range(1, len(rows) + 1))
