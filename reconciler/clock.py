@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -59,9 +60,7 @@ class SystemClock:
         return random.uniform(0.0, ceiling)
 
     def token(self) -> str:
-        import uuid  # noqa: PLC0415 - only runs have names
-
-        return uuid.uuid4().hex
+        return os.urandom(16).hex()
 
 
 class ManualClock:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 from msgspec import Meta, MsgspecError, Struct, ValidationError, convert
@@ -91,14 +92,28 @@ def seal(  # noqa: PLR0917 - in the order in which they stand in the line
             of the type that its place asks for.
     """
     members = (VERSION, position, prev, nonce, at, run, [encode(event) for event in events])
-    document = _as_read(dict(zip(_MEMBERS, members, strict=True)), _DEEPEST)
-    body = _encode(document).encode()[:-1]
+    kinds: set[type] = set()
+    document = _as_read(dict(zip(_MEMBERS, members, strict=True)), _DEEPEST, kinds)
+    body = _rendered(document, kinds)[:-1]
     digest = hashlib.sha256(body).hexdigest()
     return _general(document, digest, body + b',"hash":"' + digest.encode() + b'"}\n')
 
 
-def _as_read(value: Any, depth: int) -> Any:
-    """A copy of `value`: what a reader of its JSON gets, down to the types.
+def _rendered(document: Mapping[str, Any], kinds: Container[type]) -> bytes:
+    """What json's encoder makes of `document`, which holds values of these `kinds`.
+
+    Without escapes and fractions it can be written in one way only: then the faster library does.
+    """
+    if float not in kinds:
+        with suppress(ValueError, OverflowError):
+            body = _encode_plain(document)
+            if b"\\" not in body:
+                return body
+    return _encode(document).encode()
+
+
+def _as_read(value: Any, depth: int, kinds: set[type]) -> Any:
+    """A copy of `value`: what a reader of its JSON gets, down to the types. `kinds` gets those of what is in it.
 
     Of these values, and of no others, rendering and reading are each other's inverse. So the line need not be
     read back to know that it will be read as it was meant.
@@ -108,13 +123,16 @@ def _as_read(value: Any, depth: int) -> Any:
     """
     kind = type(value)
     if kind in _SCALARS:
+        kinds.add(kind)
         return value
     if kind in (list, tuple) and depth:
-        if set(map(type, value)) <= _SCALARS:  # thousands of ids, most often
+        inner = set(map(type, value))
+        if inner <= _SCALARS:  # thousands of ids, most often
+            kinds |= inner
             return list(value)
-        return [_as_read(each, depth - 1) for each in value]
+        return [_as_read(each, depth - 1, kinds) for each in value]
     if kind is dict and depth and set(map(type, value)) <= {str}:
-        return {name: _as_read(each, depth - 1) for name, each in value.items()}
+        return {name: _as_read(each, depth - 1, kinds) for name, each in value.items()}
     raise ValueError(f"{kind.__name__} is not what a line can hold here")
 
 
