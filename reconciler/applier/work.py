@@ -9,6 +9,7 @@ from itertools import islice
 
 from reconciler.errors import PlanRefused, ReconcilerError, ServiceError
 from reconciler.model.idset import IdSet
+from reconciler.model.partition import partition
 from reconciler.model.target import Target
 from reconciler.state.events import Intent
 
@@ -139,7 +140,7 @@ def work_for(
         )
     numbers = tuple(declared)
     groups = []
-    for members, part in ids.partition([declared[n] for n in numbers]):
+    for members, part in partition(ids, [declared[n] for n in numbers]):
         if not members:
             raise PlanRefused(
                 f"{target}: {len(part):,} ids of the plan are declared in no manifest, "

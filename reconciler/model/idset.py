@@ -19,17 +19,10 @@ from operator import attrgetter
 
 from reconciler.model.building import LARGE, ChunkBuilder
 from reconciler.model.chunks import SEPARATOR, Chunk, ChunkWriter, Piece, first_of, joined, lower_bound, unique
-from reconciler.model.labels import borne
 from reconciler.model.merging import beside, looked_up, merged, overlapping, shared, told_apart
 
 #: Runs that are merged at once; more are first put together.
 _RUNS = 64
-
-#: Ids that wait for others of their group.
-_WAITING = 65_536
-
-#: A chunk beside a set that overlaps with it costs as much as telling so many ids by their marks.
-_PAIR = 10
 
 _first, _last = attrgetter("first"), attrgetter("last")
 _ids_in_chunk, _size = attrgetter("count"), attrgetter("size")
@@ -79,7 +72,7 @@ class IdSet:
             present = _put_together(chain(present, given))
         if len(present) <= 1:
             return present[0] if present else cls()
-        if all(each._is(present[0]) for each in present):
+        if all(each.is_known_to_be(present[0]) for each in present):
             return present[0]
         # Sets share chunks: one that is there several times is one.
         chunks = sorted(dict.fromkeys(chain.from_iterable(each._chunks for each in present)), key=_first)
@@ -117,12 +110,12 @@ class IdSet:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdSet):
             return NotImplemented
-        if self._is(other) or (self._digest and other._digest):
-            return self._is(other)
+        if self.is_known_to_be(other) or (self._digest and other._digest):
+            return self.is_known_to_be(other)
         return self._begins_as(other) and self.digest() == other.digest()
 
-    def _is(self, other: IdSet) -> bool:
-        """They are known to be equal, without looking at ids. False: who knows."""
+    def is_known_to_be(self, other: IdSet) -> bool:
+        """They are equal, which is seen without looking at ids. False: who knows."""
         return self._chunks == other._chunks or bool(self._digest and self._digest == other._digest)
 
     def _begins_as(self, other: IdSet) -> bool:
@@ -148,7 +141,7 @@ class IdSet:
         return IdSet.union((self, other)) if other._count else self
 
     def __and__(self, other: IdSet) -> IdSet:
-        if self._is(other):
+        if self.is_known_to_be(other):
             return self
         if not self or not other:
             return IdSet()
@@ -158,14 +151,14 @@ class IdSet:
     def __sub__(self, other: IdSet) -> IdSet:
         if not other._count:
             return self
-        return IdSet() if self._is(other) else IdSet._written(self._without(other))
+        return IdSet() if self.is_known_to_be(other) else IdSet._written(self._without(other))
 
     def __le__(self, other: IdSet) -> bool:
-        return self._is(other) or (self._count <= other._count and not any(self._without(other)))
+        return self.is_known_to_be(other) or (self._count <= other._count and not any(self._without(other)))
 
     def compared(self, other: IdSet) -> tuple[IdSet, IdSet, IdSet]:
         """What is in this set alone, in both, and in `other` alone: one pass for all three."""
-        if self._is(other) or ((self._digest or other._digest) and self == other):
+        if self.is_known_to_be(other) or ((self._digest or other._digest) and self == other):
             return IdSet(), self, IdSet()  # one digest more is found out faster than every id is looked at
         if not (self._count and other._count):
             return self, IdSet(), other
@@ -279,101 +272,6 @@ class IdSet:
                 whole.update(block)
             self._digest = whole.hexdigest()
         return self._digest
-
-    def partition(self, parts: Sequence[IdSet]) -> list[tuple[tuple[int, ...], IdSet]]:
-        """Group the ids of this set by which of `parts` hold them.
-
-        Returns:
-            pairs (numbers of the parts, the ids that are in exactly those), ordered by the numbers. Ids
-            that are in none come first, under `()`. Groups are never empty; together they are this set.
-        """
-        equal = [part._is(self) for part in parts]
-        same = tuple(number for number, is_equal in enumerate(equal) if is_equal)
-        others = [(number, part) for number, part in enumerate(parts) if part and not equal[number]]
-        if self and not others:
-            return [(same, self)]
-        if self._looks(others) > len(self) + sum(len(part) for _, part in others):
-            return self._labelled(same, others)
-        groups: dict[tuple[int, ...], ChunkWriter] = {}
-        for chunk in self._chunks:
-            whole = list(same)
-            partly: list[tuple[int, set[bytes]]] = []
-            for number, part in others:
-                found = shared(part._chunks, chunk)
-                if found is None:
-                    whole.append(number)
-                elif found:
-                    partly.append((number, found))
-            for numbers, piece in _by_signature(chunk, tuple(sorted(whole)), partly):
-                groups.setdefault(numbers, ChunkWriter()).add(piece)
-        return [(numbers, IdSet.of_chunks(groups[numbers].done())) for numbers in sorted(groups)]
-
-    def _looks(self, parts: Sequence[tuple[int, IdSet]]) -> int:
-        """About what looking at `parts` chunk by chunk costs, when telling an id with all its marks costs 1."""
-        pairs = 0
-        for _, part in parts:
-            first, last = part._chunks[0].first, part._chunks[-1].last
-            pairs += len(overlapping(self._chunks, first, last))
-        return _PAIR * pairs
-
-    def _labelled(
-        self, same: tuple[int, ...], parts: Sequence[tuple[int, IdSet]]
-    ) -> list[tuple[tuple[int, ...], IdSet]]:
-        """The groups of `partition` for many parts, each of which may overlap with all chunks."""
-        own = ((0, block) for block in self.blocks())
-        others = ((mark, block) for mark, (_, part) in enumerate(parts, 1) for block in part.blocks())
-        groups: dict[tuple[int, ...], IdSetBuilder] = {}
-        waiting: dict[tuple[int, ...], list[bytes]] = {}  # what comes at once has an id or two of each group
-        count = 0
-        for marks, ids in borne(own, others):
-            if marks[0]:
-                continue  # not of this set
-            waiting.setdefault(marks, []).extend(ids)
-            count += len(ids)
-            if count > _WAITING:
-                _hand_over(waiting, groups)
-                count = 0
-        _hand_over(waiting, groups)
-        named = {
-            tuple(sorted((*same, *(parts[mark - 1][0] for mark in marks[1:])))): builder.build()
-            for marks, builder in groups.items()
-        }
-        return [(numbers, named[numbers]) for numbers in sorted(named)]
-
-
-def _hand_over(waiting: dict[tuple[int, ...], list[bytes]], groups: dict[tuple[int, ...], IdSetBuilder]) -> None:
-    """Give what waits to the builders of its groups. Nothing waits afterwards."""
-    for marks, ids in waiting.items():
-        groups.setdefault(marks, IdSetBuilder()).extend_raw(ids)
-    waiting.clear()
-
-
-def _by_signature(
-    chunk: Chunk, whole: tuple[int, ...], partly: Sequence[tuple[int, set[bytes]]]
-) -> Iterator[tuple[tuple[int, ...], Piece]]:
-    """The ids of `chunk` by the parts that hold them: those of `whole` hold all, those of `partly` some."""
-    if not partly:
-        yield whole, chunk
-        return
-    ids = chunk.ids()
-    if len(partly) == 1:  # most often
-        number, found = partly[0]
-        inside, outside = [raw for raw in ids if raw in found], [raw for raw in ids if raw not in found]
-        if inside:
-            yield tuple(sorted((*whole, number))), inside
-        if outside:
-            yield whole, outside
-        return
-    signatures = dict.fromkeys(ids, whole)
-    for number, found in partly:
-        longer: dict[tuple[int, ...], tuple[int, ...]] = {}
-        for raw in ids if len(found) > len(ids) else found:
-            if raw in found and (before := signatures.get(raw)) is not None:
-                signatures[raw] = longer.get(before) or longer.setdefault(before, tuple(sorted((*before, number))))
-    groups: dict[tuple[int, ...], list[bytes]] = {}
-    for raw, numbers in signatures.items():
-        groups.setdefault(numbers, []).append(raw)
-    yield from groups.items()
 
 
 def _put_together(sets: Iterable[IdSet]) -> list[IdSet]:

@@ -3,17 +3,19 @@
 Blocks of ids come in order of the log, each under a key. What is asked is, for each key, the ids whose last block
 bears it. A run whose blocks ascend names no id twice, so it becomes sets as it is; batches are cut from sorted
 ids, so most logs are a few such runs. Short ones are taken together and told apart id by id, some megabytes at a
-time. Then the newest layer counts, and of each older one what no newer has named.
+time. Then of two layers that follow each other the newer one counts, and of the older one what it does not name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Generic, TypeVar
 
 from reconciler.model.chunks import Joined, bounds, size_of, split
 from reconciler.model.idset import IdSet, IdSetBuilder
+from reconciler.model.partition import partition
 
 K = TypeVar("K", bound=Hashable)
 
@@ -21,12 +23,25 @@ K = TypeVar("K", bound=Hashable)
 LAYER_BYTES: Final = 2 * 1_048_576
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Layer(Generic[K]):
-    """A part of the log. Attributes: ids: by the key under which it names them last. twice: named again in it."""
+    """A part of the log.
+
+    Attributes:
+        ids: by the key under which it names them last; no id is under two keys.
+        twice: named again in it.
+        made_of: what the layers it was made of name, which is put together faster than thousands of `ids`.
+    """
 
     ids: dict[K, IdSet]
     twice: IdSet = field(default_factory=IdSet)
+    made_of: tuple[IdSet, ...] = ()
+
+    @cached_property
+    def all(self) -> IdSet:
+        """Whatever it names."""
+        made_of = self.made_of
+        return IdSet.union(made_of if made_of and len(made_of) < len(self.ids) else self.ids.values())
 
 
 def last_named(blocks: Iterable[tuple[K, Joined]]) -> dict[K, IdSet]:
@@ -35,26 +50,57 @@ def last_named(blocks: Iterable[tuple[K, Joined]]) -> dict[K, IdSet]:
     Args:
         blocks: (key, a chunk or ids in order joined by 0xFF), in order of the log.
     """
-    layers = list(_layers(blocks))
-    found: dict[K, list[IdSet]] = {}
-    newer = IdSet()
-    for layer in reversed(layers):
-        for key, ids in layer.ids.items():
-            found.setdefault(key, []).append(ids - newer)
-        if len(layers) > 1:
-            newer = IdSet.union([newer, *layer.ids.values()])
-    return {key: IdSet.union(sets) for key, sets in found.items()}
+    return _as_one(_layers(blocks), _overlaid).ids
 
 
 def named_twice(blocks: Iterable[Joined]) -> IdSet:
     """The ids that are in more than one of `blocks` (chunks, or ids in order joined by 0xFF)."""
-    found: list[IdSet] = []
-    before = IdSet()
-    for layer in _layers((None, block) for block in blocks):
-        ids = IdSet.union(layer.ids.values())
-        found += (layer.twice, ids & before)
-        before |= ids
-    return IdSet.union(found)
+    return _as_one(_layers((None, block) for block in blocks), _counted).twice
+
+
+def _as_one(layers: Iterable[_Layer[K]], together: Callable[[_Layer[K], _Layer[K]], _Layer[K]]) -> _Layer[K]:
+    """All layers as one. Those put together are about as large, so that each id is gone through a few times only.
+
+    Args:
+        layers: the oldest first.
+        together: makes one of an older and the next newer one.
+    """
+    waiting: list[_Layer[K]] = []
+    for layer in layers:
+        waiting.append(layer)
+        while len(waiting) > 1 and len(waiting[-2].all) <= len(waiting[-1].all):
+            newer = waiting.pop()
+            waiting.append(together(waiting.pop(), newer))
+    while len(waiting) > 1:
+        newer = waiting.pop()
+        waiting.append(together(waiting.pop(), newer))
+    return waiting[0] if waiting else _Layer({})
+
+
+def _overlaid(older: _Layer[K], newer: _Layer[K]) -> _Layer[K]:
+    """What both name: that which both do counts for the newer one."""
+    ids = dict(newer.ids)
+    for key, left in _without(older, newer.all).items():
+        ids[key] = left | ids[key] if key in ids else left
+    return _Layer(ids, made_of=(older.all, newer.all))
+
+
+def _without(layer: _Layer[K], ids: IdSet) -> dict[K, IdSet]:
+    """The ids of `layer`, but for `ids`."""
+    keys, sets = list(layer.ids), list(layer.ids.values())
+    if len(keys) == 1:
+        return {keys[0]: sets[0] - ids}
+    left = dict(layer.ids)
+    for (number,), again in partition(layer.all & ids, sets):  # thousands of sets are best asked all at once
+        left[keys[number]] -= again
+    return left
+
+
+def _counted(older: _Layer[K], newer: _Layer[K]) -> _Layer[K]:
+    """What both name, as if under one key, and what was named twice in them."""
+    ((key, ids),) = older.ids.items()
+    again = IdSet.union([older.twice, newer.twice, ids & newer.all])
+    return _Layer({key: ids | newer.all}, again)
 
 
 def _layers(blocks: Iterable[tuple[K, Joined]]) -> Iterator[_Layer[K]]:

@@ -13,6 +13,7 @@ from reconciler.model.diagnostic import Diagnostic, note, warning
 from reconciler.model.idset import IdSet
 from reconciler.model.limits import PERCENT_FLOOR, Limits
 from reconciler.model.observation import Presence, TargetObservation
+from reconciler.model.partition import partition
 from reconciler.model.plan import SENDING, Action, ActionKind, ActionSource, IndexPlan, PrefixPlan, Summary
 from reconciler.model.target import Target
 from reconciler.model.tombstones import DeclarationRecord, Projection, Status, TargetRecord
@@ -155,7 +156,7 @@ class View:
         if len(held) == 1:
             yield held[0][0], known
         elif known:
-            for numbers, part in known.partition([ids for _, ids in held]):
+            for numbers, part in partition(known, [ids for _, ids in held]):
                 yield held[numbers[0]][0], part  # just one: an id has one status
 
     def _lapsed(self, ids: IdSet, record: TargetRecord) -> Iterator[_Part]:
@@ -251,7 +252,7 @@ class View:
         if len(places) == 1:  # all of them are declared, so they are there
             yield kind, reason, (places[0][0],), ids
             return
-        for numbers, part in ids.partition([held for _, held in places]):
+        for numbers, part in partition(ids, [held for _, held in places]):
             sources = tuple(sorted({places[number][0] for number in numbers}))
             yield kind, reason, sources, part
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 from functools import partial
 from typing import Any
 
@@ -33,6 +33,9 @@ from reconciler.model.tombstones import (
 #: Columns that are numbers, and those that are one byte a row; the others are texts, and shapes.
 _NUMBERS = ("number", "intent", "accepted", "offset", "attempts")
 _BYTES = ("status", "unknown")
+
+#: The fields of a declaration that are written as they are.
+_SAID = tuple(each.name for each in fields(DeclarationRecord) if each.name not in ("names", "held"))
 
 #: Rows that are written and read at once.
 _ROWS = 8_192
@@ -171,9 +174,10 @@ def _written(record: TargetRecord, batches: Batches, writer: Writer) -> Mapping[
 
 
 def _written_declaration(declaration: DeclarationRecord, writer: Writer) -> Mapping[str, Any]:
-    held = declaration.held
+    held, names = declaration.held, declaration.names
     return {
-        **asdict(replace(declaration, held=Held())),
+        **{name: getattr(declaration, name) for name in _SAID},
+        "names": None if names is None else asdict(names),
         "held": {
             "batches": held.batches,
             "except_ids": writer.set(held.except_ids),

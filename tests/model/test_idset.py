@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from reconciler.errors import CacheDamaged
 from reconciler.model import building, chunks, idset, kept, merging
 from reconciler.model.idset import IdSet, IdSetBuilder
+from reconciler.model.partition import partition
 
 #: Few letters, so that ids collide, nest and share prefixes; with everything that could end a line or a block.
 hostile = st.text(
@@ -149,28 +150,6 @@ def test_first_gives_the_smallest(ids, count):
     assert IdSet.of(ids).first(count) == sorted(ids)[:count]
 
 
-@pytest.mark.parametrize(("pair", "waiting"), [(0, 0), (1_000_000, 0), (1_000_000, 65_536)])
-@given(st.sets(st.sampled_from("abcdefgh")), st.lists(st.sets(st.sampled_from("abcdefghxy")), max_size=5))
-@few
-def test_partition_gives_every_id_to_the_one_group_of_the_parts_that_hold_it(pair, waiting, ids, parts):
-    """Chunk by chunk for few parts, id by id for many."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(idset, "_PAIR", pair)
-        patch.setattr(idset, "_WAITING", waiting)
-        _is_a_partition(ids, parts)
-
-
-def _is_a_partition(ids, parts):
-    groups = IdSet.of(ids).partition([IdSet.of(part) for part in parts])
-    expected: dict[tuple[int, ...], set[str]] = {}
-    for each in ids:
-        numbers = tuple(number for number, part in enumerate(parts) if each in part)
-        expected.setdefault(numbers, set()).add(each)
-    assert [(numbers, set(held)) for numbers, held in groups] == sorted(expected.items())
-    for _, held in groups:
-        assert list(held) == sorted(held)
-
-
 @given(st.lists(st.lists(one_id, max_size=10), max_size=8), st.lists(one_id, max_size=10))
 @few
 def test_a_builder_takes_blocks_in_any_order_with_repetitions_and_goes_on_afterwards(blocks, later):
@@ -278,7 +257,7 @@ def test_half_a_surrogate_pair_never_becomes_an_id(broken):
 
 def test_an_operation_never_changes_its_operands():
     one, other = IdSet.of("abc"), IdSet.of("bcd")
-    _ = (one | other, one & other, one - other, one.starting_with("a"), one.partition([other, other]))
+    _ = (one | other, one & other, one - other, one.starting_with("a"), partition(one, [other, other]))
     assert (list(one), list(other)) == (list("abc"), list("bcd"))
 
 
@@ -328,7 +307,7 @@ def test_two_hundred_thousand_ids_without_an_object_for_each(monkeypatch):
     assert len(held.starting_with("user-19")) == 10_000
     assert "user-123456/chunk" in held
     assert "user-123456" not in held
-    assert [(numbers, len(group)) for numbers, group in held.partition([even, held])] == [
+    assert [(numbers, len(group)) for numbers, group in partition(held, [even, held])] == [
         ((0, 1), 100_000),
         ((1,), 100_000),
     ]

@@ -17,6 +17,7 @@ from reconciler.model.kept import Kept
 from reconciler.model.pages import Pages
 from reconciler.model.status import Status
 from reconciler.state.batchtable import BatchTable
+from support.chunking import cut_otherwise
 
 one_id = st.text(st.sampled_from(["a", "b", "\x00", "\n", "\xff", "é", "\uffff", "😀"]), min_size=1, max_size=4)
 id_sets = st.sets(one_id, max_size=30)
@@ -34,14 +35,6 @@ def chunks_are(request, monkeypatch):
     monkeypatch.setattr(merging, "LOOK_UP", 3)
     if request.param == "in the scratch file":
         monkeypatch.setattr(kept, "SCRATCH_ABOVE", -(1 << 40))
-
-
-def cut_otherwise(ids: IdSet, size: int, *, known: bool) -> IdSet:
-    """The same set, in chunks that end elsewhere; its digest is known, or not."""
-    raw = [each.encode() for each in ids]
-    parts = [raw[start : start + size] for start in range(0, len(raw), size)]
-    made = tuple(chunks.Chunk(b"\xff".join(part), len(part)) for part in parts)
-    return IdSet.of_chunks(made, ids.digest() if known else "")
 
 
 @given(
@@ -83,28 +76,9 @@ def test_sets_compared_in_one_pass_are_what_python_says(left, right, size, known
     assert [list(each) for each in found] == [sorted(left - right), sorted(left & right), sorted(right - left)]
     assert [len(each) for each in found] == [len(left - right), len(left & right), len(right - left)]
     assert (one == other) == (left == right)
-    assert one._is(other) <= (left == right)
+    assert one.is_known_to_be(other) <= (left == right)
     assert set(one | other) == left | right
     assert list(other.blocks()) == [chunk.block() for chunk in other.pieces]
-
-
-@given(id_sets, st.lists(st.tuples(id_sets, st.sampled_from(["other", "same", "cut", "known"])), max_size=4))
-@few
-def test_a_partition_knows_equal_sets_by_their_digest(ids, others):
-    whole = IdSet.of(ids)
-    whole.digest()
-    made = {
-        "other": lambda each: (each, IdSet.of(each)),
-        "same": lambda _: (ids, whole),
-        "cut": lambda _: (ids, cut_otherwise(whole, 2, known=False)),
-        "known": lambda _: (ids, cut_otherwise(whole, 3, known=True)),
-    }
-    plain, parts = zip(*[made[how](each) for each, how in others], strict=True) if others else ((), ())
-    expected: dict[tuple[int, ...], set[str]] = {}
-    for each in ids:
-        expected.setdefault(tuple(n for n, part in enumerate(plain) if each in part), set()).add(each)
-    groups = whole.partition(parts)
-    assert [(numbers, set(held)) for numbers, held in groups] == sorted(expected.items())
 
 
 @given(st.lists(one_id, max_size=20))
