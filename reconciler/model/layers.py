@@ -43,6 +43,11 @@ class _Layer(Generic[K]):
         made_of = self.made_of
         return IdSet.union(made_of if made_of and len(made_of) < len(self.ids) else self.ids.values())
 
+    @cached_property
+    def count(self) -> int:
+        """How many ids that are."""
+        return sum(map(len, self.ids.values()))
+
 
 def last_named(blocks: Iterable[tuple[K, Joined]]) -> dict[K, IdSet]:
     """For each key the ids that were named under it last.
@@ -59,7 +64,8 @@ def named_twice(blocks: Iterable[Joined]) -> IdSet:
 
 
 def _as_one(layers: Iterable[_Layer[K]], together: Callable[[_Layer[K], _Layer[K]], _Layer[K]]) -> _Layer[K]:
-    """All layers as one. Those put together are about as large, so that each id is gone through a few times only.
+    """All layers as one. Two that follow each other are put together when the older one is not much larger. So each
+    id is gone through a few times only, and few layers wait, each less than half as large as the one before.
 
     Args:
         layers: the oldest first.
@@ -68,12 +74,10 @@ def _as_one(layers: Iterable[_Layer[K]], together: Callable[[_Layer[K], _Layer[K
     waiting: list[_Layer[K]] = []
     for layer in layers:
         waiting.append(layer)
-        while len(waiting) > 1 and len(waiting[-2].all) <= len(waiting[-1].all):
-            newer = waiting.pop()
-            waiting.append(together(waiting.pop(), newer))
+        while len(waiting) > 1 and waiting[-2].count <= 2 * waiting[-1].count:
+            waiting[-2:] = [together(*waiting[-2:])]
     while len(waiting) > 1:
-        newer = waiting.pop()
-        waiting.append(together(waiting.pop(), newer))
+        waiting[-2:] = [together(*waiting[-2:])]
     return waiting[0] if waiting else _Layer({})
 
 

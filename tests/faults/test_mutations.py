@@ -93,6 +93,21 @@ MUTANTS = [
         ("tests/state/test_frames.py::test_a_fraction_is_read_only_as_seal_writes_it",),
     ),
     Mutant(
+        "a projection that was handed out changes with the fold", "state/batchtable.py",
+        "        if self._lent:", "        if False:",
+        ("tests/state/test_snapshots.py::test_the_snapshot_of_a_fold_does_not_change_when_the_fold_goes_on",),
+    ),
+    Mutant(
+        "entries that share ids are taken for such as share none", "model/partition.py",
+        "    if len(everything) != sum(len(part) for _, part in parts):", "    if False:",
+        ("tests/model/test_partition.py::test_every_id_is_in_the_one_group_of_the_parts_that_hold_it",),
+    ),
+    Mutant(
+        "the older of two batches has the last word", "model/layers.py",
+        "    for key, left in _without(older, newer.all).items():", "    for key, left in older.ids.items():",
+        ("tests/model/test_layers.py::test_every_id_belongs_to_the_key_that_named_it_last",),
+    ),
+    Mutant(
         "frames need not follow each other", "state/chain.py",
         "        if frame.prev != self.head:", "        if False:",
         (f"{_ORDER}::test_a_log_whose_frames_do_not_follow_each_other_is_not_walked",),
