@@ -64,8 +64,10 @@ def named_twice(blocks: Iterable[Joined]) -> IdSet:
 
 
 def _as_one(layers: Iterable[_Layer[K]], together: Callable[[_Layer[K], _Layer[K]], _Layer[K]]) -> _Layer[K]:
-    """All layers as one. Two that follow each other are put together when the older one is not much larger. So each
-    id is gone through a few times only, and few layers wait, each less than half as large as the one before.
+    """All layers as one. Two that follow each other are put together when the older one is not much larger.
+
+    So each id is gone through a few times only, and few layers wait, each less than half as large as the one
+    before.
 
     Args:
         layers: the oldest first.
@@ -82,7 +84,7 @@ def _as_one(layers: Iterable[_Layer[K]], together: Callable[[_Layer[K], _Layer[K
 
 
 def _overlaid(older: _Layer[K], newer: _Layer[K]) -> _Layer[K]:
-    """What both name: that which both do counts for the newer one."""
+    """All that the two name, but for `twice`: an id that both name is the newer one's."""
     ids = dict(newer.ids)
     for key, left in _without(older, newer.all).items():
         ids[key] = left | ids[key] if key in ids else left
@@ -101,10 +103,9 @@ def _without(layer: _Layer[K], ids: IdSet) -> dict[K, IdSet]:
 
 
 def _counted(older: _Layer[K], newer: _Layer[K]) -> _Layer[K]:
-    """What both name, as if under one key, and what was named twice in them."""
-    ((key, ids),) = older.ids.items()
-    again = IdSet.union([older.twice, newer.twice, ids & newer.all])
-    return _Layer({key: ids | newer.all}, again)
+    """All that the two name, under the one key that both have, and what was named twice in them."""
+    again = IdSet.union([older.twice, newer.twice, older.all & newer.all])
+    return _Layer(dict.fromkeys((*older.ids, *newer.ids), older.all | newer.all), again)
 
 
 def _layers(blocks: Iterable[tuple[K, Joined]]) -> Iterator[_Layer[K]]:

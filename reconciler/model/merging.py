@@ -114,9 +114,15 @@ def merged(runs: Iterable[Sequence[Chunk]]) -> Iterator[Piece]:
         yield from cursor.rest()
 
 
+def span(run: Sequence[Chunk], low: bytes, high: bytes) -> range:
+    """The places in `run` of the chunks that may hold ids from `low` up to and with `high`."""
+    return range(bisect_left(run, low, key=_last), bisect_right(run, high, key=_first))
+
+
 def overlapping(run: Sequence[Chunk], low: bytes, high: bytes) -> Sequence[Chunk]:
-    """The chunks that may hold ids from `low` up to and with `high`."""
-    return run[bisect_left(run, low, key=_last) : bisect_right(run, high, key=_first)]
+    """Those chunks."""
+    places = span(run, low, high)
+    return run[places.start : places.stop]
 
 
 def looked_up(run: Sequence[Chunk], ids: list[bytes]) -> Iterator[bytes]:
@@ -145,7 +151,7 @@ def shared(run: Sequence[Chunk], chunk: Chunk) -> set[bytes] | None:
     if chunk.count * _MANY < sum(each.count for each in chunks):
         return set(looked_up(run, chunk.ids()))
     block = SEPARATOR.join(block for each in chunks if (block := each.between(chunk.first, chunk.last)))
-    if block == chunk.block():
+    if len(block) == chunk.size and block == chunk.block():  # which may have to be read
         return None
     return set(block.split(SEPARATOR)) if block else set()
 

@@ -10,7 +10,7 @@ from typing import Final
 from reconciler.model.chunks import Chunk, ChunkWriter, Piece
 from reconciler.model.idset import IdSet, IdSetBuilder
 from reconciler.model.labels import borne
-from reconciler.model.merging import overlapping, shared
+from reconciler.model.merging import shared, span
 
 #: Numbers of sets, and the ids that are in exactly those.
 Group = tuple[tuple[int, ...], IdSet]
@@ -18,10 +18,10 @@ Group = tuple[tuple[int, ...], IdSet]
 #: Ids that wait for others of their group.
 _WAITING: Final = 65_536
 
-#: A chunk beside a set that overlaps with it costs as much as telling so many ids by their marks.
+#: Looking at a chunk beside a set that overlaps with it costs as much as telling so many ids by their marks.
 _PAIR: Final = 10
 
-#: Ids that are looked for one by one in all parts.
+#: Ids that parts may hold beyond those asked for, and still be taken as they are, without them.
 _FEW: Final = 65_536
 
 
@@ -37,27 +37,33 @@ def partition(ids: IdSet, parts: Sequence[IdSet]) -> list[Group]:
     others = [(number, part) for number, part in enumerate(parts) if part and not equal[number]]
     if ids and not others:
         return [(same, ids)]
-    if _looks(ids, others) <= len(ids) + sum(len(part) for _, part in others):
-        return _chunk_by_chunk(ids, same, others)
+    spans = [span(ids.pieces, part.pieces[0].first, part.pieces[-1].last) for _, part in others]
+    if _PAIR * sum(map(len, spans)) <= len(ids) + sum(len(part) for _, part in others):
+        return _chunk_by_chunk(ids, same, others, spans)
     found = _apart(ids, same, others)
     return _id_by_id(ids, same, others) if found is None else found
 
 
-def _looks(ids: IdSet, parts: Sequence[tuple[int, IdSet]]) -> int:
-    """About what looking at `parts` chunk by chunk costs, when telling an id with all its marks costs 1."""
-    pairs = 0
-    for _, part in parts:
-        pairs += len(overlapping(ids.pieces, part.pieces[0].first, part.pieces[-1].last))
-    return _PAIR * pairs
+def _chunk_by_chunk(
+    ids: IdSet, same: tuple[int, ...], parts: Sequence[tuple[int, IdSet]], spans: Sequence[range]
+) -> list[Group]:
+    """For few parts, or such as lie together.
 
-
-def _chunk_by_chunk(ids: IdSet, same: tuple[int, ...], parts: Sequence[tuple[int, IdSet]]) -> list[Group]:
-    """For few parts. `same`: those that hold all of `ids`."""
+    Args:
+        ids: see `partition`.
+        same: the numbers of those parts that hold all of it.
+        parts: the others, by number.
+        spans: with which chunks of `ids` each of them overlaps.
+    """
+    beside: list[list[tuple[int, IdSet]]] = [[] for _ in ids.pieces]
+    for part_with_number, places in zip(parts, spans, strict=True):
+        for at in places:
+            beside[at].append(part_with_number)
     groups: dict[tuple[int, ...], ChunkWriter] = {}
-    for chunk in ids.pieces:
+    for chunk, there in zip(ids.pieces, beside, strict=True):
         whole = list(same)
         partly: list[tuple[int, set[bytes]]] = []
-        for number, part in parts:
+        for number, part in there:
             found = shared(part.pieces, chunk)
             if found is None:
                 whole.append(number)
@@ -97,7 +103,11 @@ def _by_signature(
 
 
 def _apart(ids: IdSet, same: tuple[int, ...], parts: Sequence[tuple[int, IdSet]]) -> list[Group] | None:
-    """Each part is a group where many share nothing, as tickets do, and hold little but `ids`. None otherwise."""
+    """For many parts of which no two share an id, as tickets do: each is a group, without what is not of `ids`.
+
+    Returns:
+        None when two of them do, or more than `_FEW` of their ids are not of `ids`. Arguments as above.
+    """
     everything = IdSet.union(part for _, part in parts)
     if len(everything) != sum(len(part) for _, part in parts):
         return None
@@ -122,7 +132,7 @@ def _without(part: IdSet, left_out: set[bytes]) -> IdSet:
 
 
 def _id_by_id(ids: IdSet, same: tuple[int, ...], parts: Sequence[tuple[int, IdSet]]) -> list[Group]:
-    """For many parts, each of which may overlap with all chunks, and with each other. `same`: as above."""
+    """For many parts, each of which may overlap with all chunks, and with each other. Arguments as above."""
     own = ((0, block) for block in ids.blocks())
     others = ((mark, block) for mark, (_, part) in enumerate(parts, 1) for block in part.blocks())
     groups: dict[tuple[int, ...], IdSetBuilder] = {}

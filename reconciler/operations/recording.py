@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model.accounts import Accounts
@@ -170,9 +169,8 @@ class _Page:
         self._record = projection.targets.get(number) or TargetRecord(number, index.target)
         self._declared = planned.desired.of(index.target)
         self._index = index
-        self._prefixes: dict[tuple[str, str], list[int]] = {}  # where they stand among those of the plan
-        for place, prefix in enumerate(index.prefixes):
-            self._prefixes.setdefault((prefix.path, prefix.text), []).append(place)
+        # Entries of one manifest may have the same prefix: then it was listed once, and says the same of each.
+        self._prefixes = {(prefix.path, prefix.text): prefix for prefix in index.prefixes}
         self._known = {(each.manifest, each.ordinal): each for each in projection.declared(number)}
         self._declarations = projection.declarations
         self._accounts = Accounts(self._record, projection.declarations)
@@ -217,10 +215,10 @@ class _Page:
     def _entry(self, declaration: Declaration, *, lapsed: bool) -> _Entry:
         before = self._known.get((declaration.manifest, declaration.ordinal))
         texts = {prefix.text for prefix in declaration.prefixes}
-        found = sorted(chain.from_iterable(self._prefixes.get((declaration.manifest, text), ()) for text in texts))
         listed: list[Mapping[str, Any]] = [
             {"text": plan.text, "count": plan.count, "digest": plan.digest, **self._kept(plan.text)}
-            for plan in (self._index.prefixes[place] for place in found)
+            for prefix in declaration.prefixes
+            if (plan := self._prefixes.get((declaration.manifest, prefix.text))) is not None
         ]
         prefixes = self._as_before(declaration, before) if lapsed else listed
         named: IdSet | None = None

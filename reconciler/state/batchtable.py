@@ -56,7 +56,7 @@ class BatchTable(Columns):
         self._lent = False
 
     def frozen(self) -> Columns:
-        """The rows as they are now. They are copied when one of them changes: after the last frame none does."""
+        """The rows as they are now, for good. They are copied when the next change comes, if any: see `_own`."""
         made = Columns(self.target, self.pages)
         for name in COLUMNS:
             setattr(made, name, getattr(self, name))
@@ -64,7 +64,7 @@ class BatchTable(Columns):
         return made
 
     def _own(self) -> None:
-        """Must come before any change."""
+        """Must come before any change, and before one is taken back: what was handed out stays as it was."""
         if self._lent:
             for name in COLUMNS:
                 setattr(self, name, getattr(self, name)[:])

@@ -273,7 +273,8 @@ class Fold(Tables):
             raise Refused(f"batch {event.batch} names no id")
         groups = self._grouped(event.target, event.ids, event.declarations)
         table = self._ledgers[event.target].batches
-        named = table.add(event.batch, self._top.open, self._stamp, self._frame.at, groups)
+        run = self._top.open  # equal to that of the frame, and one text for all rows
+        named = table.add(event.batch, run, self._stamp, self._frame.at, groups)
         several = len(groups) > 1 and len(set(event.ids)) != len(event.ids)
         if named != len(event.ids) or several:
             raise Refused(f"batch {event.batch} names an id twice")

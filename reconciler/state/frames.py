@@ -102,7 +102,8 @@ def seal(  # noqa: PLR0917 - in the order in which they stand in the line
 def _rendered(document: Mapping[str, Any], kinds: Container[type]) -> bytes:
     """What json's encoder makes of `document`, which holds values of these `kinds`.
 
-    Without escapes and fractions it can be written in one way only: then the faster library does.
+    Without escapes and fractions it can be written in one way only: then the faster library does. What that
+    refuses (half of a surrogate pair, for one) is left to json, too.
     """
     if float not in kinds:
         with suppress(ValueError, OverflowError):

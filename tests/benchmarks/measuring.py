@@ -33,7 +33,7 @@ class Done:
 
     Attributes:
         wall, cpu: seconds; cpu is user and system.
-        memory: peak resident bytes; of all its processes together, where that was asked for.
+        memory: peak resident bytes; together with the processes that it started, where that was asked for.
         code: as the shell knows it; negative: the signal.
         folder: it ran in.
         output: the file that holds its standard output; beside it `.err`.
@@ -160,7 +160,7 @@ class Launcher:
 
         Args:
             case: what to run.
-            together: its memory is that of all its processes. Watching them costs time.
+            together: its memory is that of it and those it started, seen every 20 ms. Watching costs time.
 
         Raises:
             Wrong: it took too long.

@@ -6,6 +6,7 @@ import pytest
 
 from reconciler.errors import ExitCode, IndexNotFound, ManifestError
 from reconciler.model.tombstones import Status
+from reconciler.state.events import Declared
 
 
 def declare(world, *prefixes, keep=(), **more):
@@ -29,6 +30,24 @@ def test_a_prefix_listed_before_resolves_offline_and_the_next_plan_is_complete(w
     planned = world.plan().plan
     assert planned.complete
     assert [prefix.count for index in planned.indexes for prefix in index.prefixes] == [10]
+
+
+def test_entries_of_one_manifest_may_have_the_same_prefix_and_are_recorded_once(world):
+    world.manifest(
+        {"index": "docs", "reason": "T-1", "ids": ["doc-001"], "prefixes": ["doc-01"]},
+        {"index": "docs", "reason": "T-2", "ids": ["doc-002"], "prefixes": ["doc-02", "doc-01"]},
+    )
+    assert world.apply().exit_code is ExitCode.DONE
+    frames = len(world.frames())
+    planned = world.plan().plan
+    assert (planned.changes, planned.unrecorded) == (False, 0)
+    assert "declaration-changed" not in [each.code for each in planned.diagnostics]
+    assert world.apply().exit_code is ExitCode.DONE
+    assert not [e for f in world.frames()[frames:] for e in f.events if isinstance(e, Declared)]
+    prefixes = [
+        [p["text"] for p in e.prefixes] for f in world.frames() for e in f.events if isinstance(e, Declared)
+    ]
+    assert prefixes == [["doc-01"], ["doc-02", "doc-01"]]
 
 
 def test_an_unresolved_prefix_in_a_saved_plan_is_not_applied(world):

@@ -67,6 +67,64 @@ def test_a_lapsed_declaration_is_compared_too(build):
     assert said.detail == 'until: none → "2026-01-01"'
 
 
+def changes(build, applied, declared):
+    """What is said of each declaration that is told of; `applied` and `declared`: (id, reason), in their places."""
+    before = [build.declaration(id_, reason=reason, ordinal=n) for n, (id_, reason) in enumerate(applied, 1)]
+    after = [build.declaration(id_, reason=reason, ordinal=n) for n, (id_, reason) in enumerate(declared, 1)]
+    state = build.state(
+        build.record({Status.VERIFIED: {id_ for id_, _ in applied}}),
+        declarations=[build.applied(each, number) for number, each in enumerate(before, 1)],
+    )
+    plan = build.plan(build.desired(*after), state)
+    return [d.detail for d in plan.diagnostics if d.code == "declaration-changed"]
+
+
+TICKETS = [("a", "T-1"), ("b", "T-2"), ("c", "T-3"), ("d", "T-4")]
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        (TICKETS, []),
+        ([("x", "T-0"), *TICKETS], []),
+        ([*TICKETS[:2], ("x", "T-0"), *TICKETS[2:]], []),
+        (TICKETS[1:], []),
+        ([TICKETS[0], *TICKETS[2:]], []),
+        ([TICKETS[0], *TICKETS[2:], ("x", "T-9")], []),
+        (TICKETS[::-1], []),
+        ([*TICKETS, TICKETS[1]], []),
+        ([*TICKETS, ("x", "T-4")], []),
+        ([("x", "T-0"), ("a", "T-1"), ("y", "T-2"), *TICKETS[2:]], ["ids: 1 id, not all of them the same"]),
+        ([("a", "T-1"), ("b", "T-2, asked again"), *TICKETS[2:]], ['reason: "T-2" → "T-2, asked again"']),
+    ],
+)
+def test_what_only_moved_has_not_changed(build, declared, told):
+    assert changes(build, TICKETS, declared) == told
+
+
+def test_entries_that_give_the_same_reason_are_told_apart_by_what_they_name(build):
+    same = [(id_, "Art. 17") for id_ in "abcd"]
+    assert changes(build, same, [("x", "Art. 17"), *same]) == []
+    assert changes(build, same, [*same[:1], ("y", "Art. 17"), *same[2:]]) == [
+        "ids: 1 id, not all of them the same"
+    ]
+
+
+def test_a_record_that_was_left_behind_when_its_entry_moved_is_none_of_a_new_one(build):
+    """A, B, C, D were applied, then A, C, D: the fourth place still has D in the log, and a lapsed entry takes it."""
+    applied = [
+        build.applied(build.declaration(id_, reason=reason, ordinal=ordinal), number)
+        for number, (id_, reason, ordinal) in enumerate(
+            [("a", "A", 1), ("b", "B", 2), ("c", "C", 3), ("d", "D", 4), ("c", "C", 2), ("d", "D", 3)], 1
+        )
+    ]
+    state = build.state(build.record({Status.VERIFIED: "acd"}), declarations=applied)
+    now = [build.declaration(id_, reason=id_.upper(), ordinal=n) for n, id_ in enumerate("acd", 1)]
+    lapsed = build.declaration("l", reason="L", ordinal=4, until=date(2020, 1, 1))
+    plan = build.plan(build.desired(*now, lapsed=[lapsed]), state)
+    assert "note: declaration-changed" not in build.codes(plan)
+
+
 def test_the_last_application_is_the_one_compared_with(build):
     old, new = build.declaration("x", reason="old"), build.declaration("x", reason="new")
     state = build.state(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.model.batches import COLUMNS
 from reconciler.model.pages import Pages
+from reconciler.model.status import Status
 from reconciler.state import events as ev
 from reconciler.state.batchtable import BatchTable
 
@@ -86,3 +88,38 @@ def test_processed_after_verified_takes_nothing_back(log):
     assert {str(status): list(ids) for status, ids in record.by_status.items()} == {
         "accepted": ["b"], "verified": ["a"]
     }  # fmt: skip
+
+
+CHANGES = {
+    "add": lambda table: table.add(9, RUN, 90, "now", [((1,), ["x", "y"])]),
+    "accept": lambda table: table.accept(2, 91, "now", "m"),
+    "fail": lambda table: table.fail(2, 1, unknown=True),
+    "reject": lambda table: table.reject(2, "now"),
+    "settle": lambda table: table.settle(range(2), Status.PROCESSED, "now"),
+}
+
+
+def rows(columns):
+    return {name: list(getattr(columns, name)) for name in COLUMNS}
+
+
+@pytest.mark.parametrize("handed_out", ["before the change", "before it is taken back"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_columns_that_were_handed_out_stay_as_they_were(change, handed_out):
+    undo = []
+    table = BatchTable(1, Pages(), {}, undo)
+    for number in (1, 2, 3):
+        table.add(number, RUN, number * 10, "then", [((1,), [f"a{number}", f"b{number}"])])
+    for row in (0, 1):
+        table.accept(row, row + 50, "then", "m")
+    undo.clear()
+    first = rows(table)
+    before = table.frozen()
+    change(table)
+    changed = rows(table)
+    assert changed != first
+    after = table.frozen() if handed_out == "before it is taken back" else None
+    for step in reversed(undo):
+        step()
+    assert rows(table) == first == rows(before)
+    assert after is None or rows(after) == changed

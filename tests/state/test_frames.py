@@ -92,6 +92,14 @@ def test_numbers_that_are_not_finite_cannot_be_written():
         seal(2, "b" * 64, "n", AT, "r", [ev.RunStarted("apply", "loopback", lease=float("nan"))])
 
 
+@pytest.mark.parametrize("number", [1e16, 1e-7, 0.1, 2**63, 2**64, -(2**64), 10**40])
+@pytest.mark.parametrize("within", [lambda n: n, lambda n: [n, 1], lambda n: {"in": (n, "x")}])
+def test_numbers_are_written_as_json_writes_them(number, within):
+    frame = seal(2, "b" * 64, "n", AT, "r", [ev.Unknown({"kind": "later", "value": within(number)})])
+    assert json.dumps(number).encode() in frame.line
+    assert parse(frame.line) == frame
+
+
 class Text(str):
     __slots__ = ("rest",)
 
