@@ -120,7 +120,7 @@ def span(run: Sequence[Chunk], low: bytes, high: bytes) -> range:
 
 
 def overlapping(run: Sequence[Chunk], low: bytes, high: bytes) -> Sequence[Chunk]:
-    """Those chunks."""
+    """The chunks at the places of `span`."""
     places = span(run, low, high)
     return run[places.start : places.stop]
 
