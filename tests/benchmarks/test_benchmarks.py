@@ -210,7 +210,9 @@ def test_memory_is_that_of_the_process_and_not_of_the_one_that_started_it(tmp_pa
     assert len(ballast) == 100_000_000
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no plan has a second process there")
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists(), reason="this system does not tell what is shared"
+)
 def test_memory_is_that_of_both_processes_where_there_are_two(tmp_path):
     code = "import os, time; child = os.fork(); held = b'x' * 60_000_000; time.sleep(0.3); child and os.wait()"
     case = Case("two", 0, [sys.executable, "-S", "-c", code], tmp_path, forks=True)
