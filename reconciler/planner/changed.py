@@ -1,22 +1,16 @@
 """What changed in a declaration since it was applied, as a note that people read.
 
-The log numbers the declarations of a manifest by their place, and they move when one above them is added or
-removed. So a declaration is compared with the record at its place if that says the same, or else with that which:
-
-1. says the same, wherever it stands: it has only moved;
-2. stands at its place, and gives the same reason;
-3. gives the same reason, and another one has its place;
-4. stands at its place, and has not moved itself: a reason that was reworded;
-
-and with none, when it is new.
+A declaration is compared with the record at its place if that says the same, and else with the one that it
+continues by the rules of `model.continuity`: it may only have moved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from reconciler.differences import describe, one_line
+from reconciler.model.continuity import continued, saying
 from reconciler.model.desired import Declaration, DesiredTarget
 from reconciler.model.diagnostic import Diagnostic, note
 from reconciler.model.limits import Limits
@@ -24,21 +18,6 @@ from reconciler.model.tombstones import DeclarationRecord, Projection, TargetRec
 
 #: Of a list of ids: how many, and their digest.
 _List = Mapping[str, Any]
-
-_Either = Declaration | DeclarationRecord
-
-
-def _saying(each: _Either) -> str:
-    return repr(each.document())
-
-
-#: What a declaration and a record have in common for each of the rules above.
-_RULES: Final[tuple[Callable[[_Either], object], ...]] = (
-    lambda each: (each.manifest, _saying(each)),
-    lambda each: (each.manifest, each.ordinal, each.reason),
-    lambda each: (each.manifest, each.reason),
-    lambda each: (each.manifest, each.ordinal),
-)
 
 
 def changed(
@@ -80,42 +59,39 @@ def _beside(
         applied: by manifest and place: the newest record.
     """
     found: dict[int, DeclarationRecord] = {}
-    rest = []
+    rest: dict[str, dict[int, Declaration]] = {}  # by manifest, those of which nothing is found yet
     for number, declaration in enumerate(declarations):
         before = applied.get((declaration.manifest, declaration.ordinal))
         if before is not None and before.document() == declaration.document():
             found[number] = before
         else:
-            rest.append(number)
-    if rest:
-        used = {each.number for each in found.values()}
-        left = [each for each in applied.values() if each.number not in used]
+            rest.setdefault(declaration.manifest, {})[number] = declaration
+    used = {each.number for each in found.values()}
+    left: dict[str, dict[int, DeclarationRecord]] = {}
+    for record in applied.values():
+        if record.number not in used and record.manifest in rest:
+            left.setdefault(record.manifest, {})[record.number] = record
+    if left:
         found |= _continued(declarations, rest, left)
     for number in sorted(found):
         yield declarations[number], found[number]
 
 
 def _continued(
-    declarations: Sequence[Declaration], rest: Iterable[int], records: Iterable[DeclarationRecord]
+    declarations: Iterable[Declaration],
+    rest: Mapping[str, Mapping[int, Declaration]],
+    left: Mapping[str, dict[int, DeclarationRecord]],
 ) -> dict[int, DeclarationRecord]:
-    """Which of `records` those of `declarations` at the places `rest` are compared with, by the rules."""
-    said = {(each.manifest, _saying(each)) for each in declarations}
+    """What those in `rest` continue of what is `left`, both by manifest; `declarations`: all of the index."""
     taken = {(each.manifest, each.ordinal) for each in declarations}
-    found: dict[int, DeclarationRecord] = {}
-    waiting, left = list(rest), list(records)
-    for rule, in_common in enumerate(_RULES, 1):
-        if rule == 3:
-            left = [each for each in left if (each.manifest, each.ordinal) in taken]
-        if rule == 4:
-            left = [each for each in left if (each.manifest, _saying(each)) not in said]
-        fitting: dict[object, list[DeclarationRecord]] = {}
-        for each in reversed(left):
-            fitting.setdefault(in_common(each), []).append(each)
-        for number in waiting:
-            if candidates := fitting.get(in_common(declarations[number])):
-                found[number] = candidates.pop()
-        waiting = [number for number in waiting if number not in found]
-        left = [each for candidates in fitting.values() for each in reversed(candidates)]
+    said = {(each.manifest, saying(each)) for each in declarations}
+    found = {}
+    for manifest, records in left.items():
+        displaced = {number: each for number, each in records.items() if (manifest, each.ordinal) in taken}
+        # What is said elsewhere now was left behind when its entry moved.
+        unmoved = {number: each for number, each in records.items() if (manifest, saying(each)) not in said}
+        for place, number in continued(rest[manifest], (records, records, displaced, unmoved)).items():
+            found[place] = records[number]
     return found
 
 

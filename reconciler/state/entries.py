@@ -1,14 +1,6 @@
 """Entries of manifests, told apart in the log: each has a record for every wording that was applied.
 
-The log numbers entries by their place in a manifest, and they move when one above them is added or removed. So a
-record continues, of the same manifest and index:
-
-1. the entry that said just the same, wherever it stood;
-2. the entry that had its place, if it gives the same reason;
-3. the entry of the same reason whose place another one has taken;
-4. the entry that had its place, if that has not moved: a reason that was reworded;
-
-and else it is a new one.
+A record continues an entry by the rules of `model.continuity`, or begins one.
 """
 
 from __future__ import annotations
@@ -17,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
+from reconciler.model.continuity import continued, saying
 from reconciler.model.tombstones import DeclarationRecord
 
 
@@ -68,7 +61,7 @@ class _Entries:
 
     def __init__(self) -> None:
         self.all: list[Entry] = []
-        self._saying: dict[object, set[int]] = {}
+        self._saying: dict[str, set[int]] = {}
         self._at: dict[int, set[int]] = {}
 
     def take(self, applied: list[DeclarationRecord]) -> None:
@@ -76,40 +69,23 @@ class _Entries:
         at = {record.ordinal: self._at.get(record.ordinal, set()) for record in applied}
         moved = sorted(place for places in at.values() for place in places)
         standing = [max(places) for places in at.values() if places]  # the last to have a place has it
-        same = {place for record in applied for place in self._saying.get(_key(0, record), ())}
-        left = list(applied)
-        continued: dict[int, DeclarationRecord] = {}
-        for rule, candidates in enumerate((sorted(same), standing, moved, standing)):
-            index: dict[object, list[int]] = {}
-            for place in reversed(candidates):
-                if place not in continued:
-                    index.setdefault(_key(rule, self.all[place].newest), []).append(place)
-            rest = []
-            for record in left:
-                fitting = index.get(_key(rule, record))
-                if fitting:
-                    continued[fitting.pop()] = record
-                else:
-                    rest.append(record)
-            left = rest
-        for place, record in continued.items():
+        same = {place for record in applied for place in self._saying.get(saying(record), ())}
+        found = continued(dict(enumerate(applied)), map(self._newest, (sorted(same), standing, moved, standing)))
+        for number, place in found.items():
             before = self.all[place].newest
-            self._saying[_key(0, before)].remove(place)
+            self._saying[saying(before)].remove(place)
             self._at[before.ordinal].remove(place)
-            self.all[place].records.append(record)
+            self.all[place].records.append(applied[number])
             self._index(place)
-        for record in left:
-            self.all.append(Entry([record]))
-            self._index(len(self.all) - 1)
+        for number, record in enumerate(applied):
+            if number not in found:
+                self.all.append(Entry([record]))
+                self._index(len(self.all) - 1)
+
+    def _newest(self, places: Iterable[int]) -> dict[int, DeclarationRecord]:
+        return {place: self.all[place].newest for place in places}
 
     def _index(self, place: int) -> None:
         newest = self.all[place].newest
-        self._saying.setdefault(_key(0, newest), set()).add(place)
+        self._saying.setdefault(saying(newest), set()).add(place)
         self._at.setdefault(newest.ordinal, set()).add(place)
-
-
-def _key(rule: int, record: DeclarationRecord) -> object:
-    """What two records have in common for the rule to hold."""
-    if rule == 0:
-        return repr(record.document())
-    return (record.ordinal, record.reason) if rule == 1 else record.reason if rule == 2 else record.ordinal
